@@ -1,0 +1,1 @@
+"""What runs a network: one protocol, several engines, and rules for devices and precision."""

@@ -1,0 +1,68 @@
+"""The protocol behind which every engine stands, and the words for where and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.tensor import Tensor
+
+EngineName = Literal["paddle", "onnxruntime"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+
+class Device(msgspec.Struct, frozen=True):
+    """Where a network runs: the CPU, or one GPU by its index."""
+
+    kind: Literal["cpu", "gpu"] = "cpu"
+    index: int = 0
+
+    def __str__(self) -> str:
+        return "cpu" if self.kind == "cpu" else f"gpu:{self.index}"
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run a network. `threads` is the number of threads inside one run."""
+
+    engine: EngineName = "paddle"
+    device: Device = Device()
+    precision: Precision = "fp32"
+    threads: int = 1
+
+
+class Engine(Protocol):
+    """A loaded network. Not thread-safe: one call at a time."""
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run one batch; inputs and outputs by tensor name.
+
+        The arrays of `inputs` are only read, and only until the call returns; those of the result
+        belong to the caller. Input that the validator would refuse may kill the process (see
+        `paddlesrv.server.validation`): callers that take input from outside validate first.
+
+        Raises:
+            EngineError: the network failed; the engine can be used again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds; it cannot be used afterwards."""
+        ...
+
+
+class Loader(Protocol):
+    """What an engine's module offers: `load`."""
+
+    def __call__(self, spec: ModelSpec, root: Path, options: EngineOptions) -> Engine:
+        """Load the network of `spec`, whose files lie under `root`.
+
+        Raises:
+            IntegrityError: a file is missing or its digest differs.
+            DeviceUnavailable: the device or precision is not there.
+            EngineError: the files are not a network that this engine can load.
+        """
+        ...

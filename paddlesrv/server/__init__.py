@@ -1,0 +1,1 @@
+"""The server: listeners, protocols, scheduler, workers."""

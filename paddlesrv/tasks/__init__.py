@@ -1,0 +1,1 @@
+"""One module per task: request -> tensors, tensors -> result, result -> picture."""

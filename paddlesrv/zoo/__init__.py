@@ -1,0 +1,1 @@
+"""The model zoo: catalogue, sources, download, unpack, store."""
