@@ -1,4 +1,4 @@
-"""What an engine and a task need to know of one model: `ModelSpec`, and nothing about where it came from.
+"""`ModelSpec`: what an engine and a task need to know of one model, not where it came from.
 
 A spec is made by the store when a model is installed (signature of the files + what only the
 catalogue knows) and is kept beside the files as `spec.json`.

@@ -1,4 +1,7 @@
-"""`Tensor`: an array and, for sequences, the offsets that divide it. What travels between tasks, scheduler and engines."""
+"""`Tensor`: an array and, for sequences, the offsets that divide it.
+
+It is what travels between tasks, scheduler and engines.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Tensor:
 
     @property
     def rows(self) -> int:
-        """How many rows of a batch this is: sequences if there are offsets, else the first dimension."""
+        """Rows of a batch: sequences if there are offsets, else the first dimension."""
         if self.lod is not None:
             return len(self.lod) - 1
         return int(self.data.shape[0]) if self.data.ndim else 1

@@ -1,4 +1,7 @@
-"""What a task is: request -> tensors, tensors -> result, result -> picture. It sees no protocol and no engine."""
+"""What a task is: request -> tensors, tensors -> result, result -> picture.
+
+A task sees no protocol and no engine.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,7 @@ class ModelTask(Task, Generic[State]):
     """A task of exactly one network: `pre`, one inference, `post`."""
 
     heavy: ClassVar[bool] = True
-    """Whether pre and post take long enough to be worth a thread (pictures do, short texts don't)."""
+    """Whether pre and post are worth a thread (pictures are, short texts are not)."""
 
     async def answer(self, item: TaskInput, options: TaskOptions, runner: Runner) -> msgspec.Struct:
         """Prepare, infer, interpret."""
