@@ -1,0 +1,100 @@
+"""From a server's configuration and installed models to what the service needs to serve them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from paddlesrv.engines.base import Device, EngineOptions
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.scheduler import Limits
+from paddlesrv.server.service import ModelSetup
+from paddlesrv.tasks import make_task
+from paddlesrv.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that lies on this machine: what it is, where, and its other names."""
+
+    spec: ModelSpec
+    root: Path
+    aliases: tuple[str, ...] = ()
+
+
+def plan(
+    configs: Sequence[ModelConfig], find: Callable[[str], LocalModel]
+) -> list[tuple[ModelConfig, LocalModel]]:
+    """The models to start, in order: components before the pipelines that are made of them.
+
+    A component that is configured itself keeps its own configuration; otherwise it takes that of
+    its pipeline.
+    """
+    found = [(config, find(config.name)) for config in configs]
+    planned: dict[str, tuple[ModelConfig, LocalModel]] = {}
+    own = {model.spec.name: (config, model) for config, model in found}
+    for config, model in found:
+        for component in model.spec.components.values():
+            if component not in planned:
+                inherited = msgspec.structs.replace(config, name=component, max_batch_size=None)
+                planned[component] = own.get(component) or (inherited, find(component))
+        planned.setdefault(model.spec.name, (config, model))
+    return list(planned.values())
+
+
+def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup]:
+    """What the service needs of each planned model.
+
+    Raises:
+        IntegrityError: a file that a task needs is missing or damaged.
+    """
+    made: list[ModelSetup] = []
+    tasks: dict[str, Task] = {}
+    for config, model in planned:
+        spec = model.spec
+        components = {role: tasks[name] for role, name in spec.components.items()}
+        task = make_task(spec, model.root, components)
+        if task is not None:
+            tasks[spec.name] = task
+        made.append(
+            ModelSetup(
+                spec=spec,
+                root=model.root,
+                task=task,
+                aliases=model.aliases,
+                options=EngineOptions(
+                    engine=config.engine,
+                    device=parse_device(config.device),
+                    precision=config.precision,
+                    threads=config.threads or default_threads(config.instances),
+                ),
+                instances=config.instances,
+                limits=Limits(
+                    max_batch_size=config.max_batch_size or spec.max_batch_size,
+                    max_delay=config.max_delay_ms / 1e3,
+                    max_queue=config.max_queue,
+                    timeout=config.timeout_s,
+                ),
+            )
+        )
+    return made
+
+
+def parse_device(text: str) -> Device:
+    """`cpu` or `gpu:N`, as config files write it."""
+    kind, _, index = text.partition(":")
+    return Device("gpu", int(index or 0)) if kind == "gpu" else Device()
+
+
+def default_threads(instances: int) -> int:
+    """Threads inside one run: the cores that this process may use, divided among the instances."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // instances)
