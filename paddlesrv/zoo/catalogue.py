@@ -212,14 +212,12 @@ def _read(path: Path, error: type[PaddlesrvError]) -> Catalogue:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         raw = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise _invalid(error, path, "the catalogue is not YAML", str(problem)) from problem
     try:
         manifest = msgspec.convert(raw, _Manifest)
         revision = hashlib.sha256(text).hexdigest()[:12]
         return Catalogue(manifest.models, revision=revision, path=path)
-    except RecursionError as problem:
-        raise _invalid(error, path, "the catalogue is not valid", "it holds itself") from problem
     except msgspec.ValidationError as problem:
         what = _entry_at(raw, str(problem))
         raise _invalid(error, path, f"{what} is not valid", str(problem)) from problem

@@ -30,10 +30,10 @@ ArchiveFormat = Literal["tar", "tar.gz", "zip"]
 
 # Safe as a directory's name and, as it is, as one segment of a URL's path (RFC 3986, pchar).
 Name = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+&-]*$", max_length=100, min_length=2)
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+&-]*\Z", max_length=100, min_length=2)
 ]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, msgspec.Meta(pattern=r"^https://[^\s?#]+$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Url = Annotated[str, msgspec.Meta(pattern=r"^https://[^\s?#]+\Z")]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 
 SHIPPED = "zoo:"
