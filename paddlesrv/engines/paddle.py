@@ -9,6 +9,7 @@ input that is not given keeps the value of the call before.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ from paddlesrv.models.tensor import Tensor
 
 _GPU_POOL_MB = 256
 _SUMMARY = "Error Message Summary:"
+_TYPED = re.compile(r"\w+Error: |\([A-Z]\w+\) ")
+_FEEDS = ("pd_op.feed", "pd_op.data")
+_FETCHES = ("pd_op.fetch", "builtin.shadow_output")
 # What paddle's C++ exceptions become in Python (paddle/fluid/pybind/exception.cc).
 _FAILURES = (
     RuntimeError, ValueError, TypeError, LookupError, MemoryError, OSError, SystemError,
@@ -126,12 +130,51 @@ class PaddleEngine:
 
 def summary(error: BaseException) -> str:
     """What an exception of paddle says, without its C++ trace, hints and source paths."""
-    text = str(error).strip()
+    text = str(error)
     if _SUMMARY in text:
         text = text.partition(_SUMMARY)[2]
-    lines = (line.strip() for line in text.splitlines())
-    line = next((line for line in lines if line and set(line) != {"-"}), type(error).__name__)
+    lines = [line.strip() for line in text.splitlines() if line.strip(" -")]
+    kind = type(error).__name__
+    line = next((line for line in lines if _TYPED.match(line)), lines[0] if lines else kind)
     return line.partition(" (at ")[0].rstrip(".")
+
+
+def save_as_pir(program: Path, params: Path | None, target: Path) -> None:
+    """Write a ProgramDesc as PIR: `target` (.json) and its parameters beside it.
+
+    Outputs get new names there, in the same order.
+
+    Raises:
+        EngineError: paddle does not translate the program.
+    """
+    paddle = _paddle()
+    try:
+        executor = paddle.static.Executor(paddle.CPUPlace())
+        with paddle.pir_utils.OldIrGuard():
+            loaded = paddle.static.load_inference_model(
+                str(program.parent),
+                executor,
+                model_filename=program.name,
+                params_filename=params.name if params else None,
+            )
+        translated = paddle.pir.translate_to_pir(loaded[0].desc)
+        _load_parameters(paddle, translated, executor)
+        with paddle.pir_utils.IrGuard():
+            operators = translated.global_block().ops
+            feeds = [r for op in operators if op.name() in _FEEDS for r in op.results()]
+            fetches = [s for op in operators if op.name() in _FETCHES for s in op.operands_source()]
+            stem = str(target.with_suffix(""))
+            paddle.static.save_inference_model(stem, feeds, fetches, executor, program=translated)
+    except _FAILURES as error:
+        raise EngineError(f"paddle cannot translate {program.name}: {summary(error)}") from error
+
+
+def _load_parameters(paddle: Any, program: Any, executor: Any) -> None:
+    # The values are in the scope already; the new program's variables must be told so.
+    parameters = [v for v in program.list_vars() if v.is_parameter and v.persistable]
+    paddle.base.libpaddle.pir.create_loaded_parameter(
+        parameters, paddle.static.global_scope(), executor._default_executor
+    )
 
 
 def _config(inference: Any, files: ModelFiles, options: EngineOptions, variant: Variant) -> Any:
@@ -181,7 +224,11 @@ def _declared(spec: ModelSpec, what: str, declared: list[str], actual: list[str]
 
 
 def _inference() -> Any:
-    """paddle.inference, imported without its chatter and without its signal handlers."""
+    return _paddle().inference
+
+
+def _paddle() -> Any:
+    """paddle, imported without its chatter and without its signal handlers."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No ccache found")
@@ -190,4 +237,4 @@ def _inference() -> Any:
 
     # Paddle would print a C++ trace at SIGTERM, which is how a worker is asked to end.
     paddle.disable_signal_handler()
-    return paddle.inference
+    return paddle
