@@ -19,7 +19,10 @@ _IDS = 4  # every vocabulary has as many
 
 
 def check_input(spec: ModelSpec, rows: int = 1) -> dict[str, Tensor]:
-    """Inputs for `rows` rows, or sequences of 8 steps; numbers in [0, 1), ids below 4."""
+    """Inputs for `rows` rows, or for as many sequences of 8 steps.
+
+    Numbers of pictures (rank 4) are normally distributed, others are in [0, 1), ids are below 4.
+    """
     random = np.random.default_rng(_SEED)
     image = next((_shape(t, rows)[2:] for t in spec.inputs if len(t.shape) == 4), None)
     return {tensor.name: _tensor(tensor, rows, random, image) for tensor in spec.inputs}
@@ -45,7 +48,9 @@ def _values(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generato
     if spec.dtype == "bool":
         return np.ones(shape, dtype=np.bool_)
     if spec.dtype in ("float16", "float32", "float64"):
-        return random.random(shape).astype(spec.dtype)
+        # Pictures come normalised; other numbers may be lengths or shares, which are not negative.
+        values = random.standard_normal(shape) if len(shape) == 4 else random.random(shape)
+        return values.astype(spec.dtype)
     return random.integers(0, _IDS, shape).astype(spec.dtype)
 
 

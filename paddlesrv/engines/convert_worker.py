@@ -6,6 +6,7 @@ module that imports paddle2onnx and onnx.
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from paddlesrv.engines.conversion import Report, Request
 from paddlesrv.engines.files import ModelFiles, checked_files
 from paddlesrv.engines.variants import difference
 from paddlesrv.errors import PaddlesrvError
+from paddlesrv.models.onnx_graph import read_onnx
 
 _BATCHES = (1, 3)  # a conversion may fix the batch at 1, and one row would not show it
 
@@ -59,20 +61,38 @@ def _shorten(value: dict[str, Any]) -> None:
 
 def _export(request: Request) -> None:
     files = checked_files(request.spec, Path(request.root))
+    installed = importlib.metadata.version("paddle2onnx")
+    if int(installed.partition(".")[0]) >= 2:
+        _export_pir(files, request)
+    elif files.signature.format == "paddle-program" and files.params is not None:
+        _paddle2onnx(files.program, files.params, request)
+    else:
+        raise PaddlesrvError(f"paddle2onnx {installed} reads no PIR and no scattered parameters")
+    _name_outputs(Path(request.target), [tensor.name for tensor in files.signature.outputs])
+
+
+def _export_pir(files: ModelFiles, request: Request) -> None:
+    """Version 2 of paddle2onnx reads PIR only; its own translation to it loses scattered params."""
     with tempfile.TemporaryDirectory() as scratch:
         program, params = _as_pir(files, Path(scratch))
-        import paddle2onnx
+        # The default tool installs packages while it runs; onnxruntime optimises at load.
+        _paddle2onnx(program, params, request, optimize_tool="None")
 
-        paddle2onnx.export(
-            str(program),
-            str(params),
-            request.target,
-            opset_version=request.opset,
-            auto_upgrade_opset=True,
-            # The default tool installs packages while it runs; onnxruntime optimises at load.
-            optimize_tool="None",
-        )
-    _name_outputs(Path(request.target), [tensor.name for tensor in files.signature.outputs])
+
+def _paddle2onnx(program: Path, params: Path, request: Request, **options: str) -> None:
+    import paddle2onnx
+
+    paddle2onnx.export(
+        str(program),
+        str(params),
+        request.target,
+        opset_version=request.opset,
+        auto_upgrade_opset=True,
+        **options,
+    )
+    target = Path(request.target)
+    if not target.is_file() or not target.stat().st_size:
+        raise PaddlesrvError("paddle2onnx does not know one of its operators")
 
 
 def _as_pir(files: ModelFiles, scratch: Path) -> tuple[Path, Path]:
@@ -89,13 +109,15 @@ def _as_pir(files: ModelFiles, scratch: Path) -> tuple[Path, Path]:
 
 def _name_outputs(path: Path, names: list[str]) -> None:
     """Give the graph's outputs the names by which the original is known."""
+    written = [tensor.name for tensor in read_onnx(memoryview(path.read_bytes())).outputs]
+    if written == names:
+        return
+    if len(written) != len(names):
+        raise PaddlesrvError(f"paddle2onnx wrote {len(written)} outputs, not {len(names)}")
     import onnx
 
     model = onnx.load(path)
-    outputs = list(model.graph.output)
-    if len(outputs) != len(names):
-        raise PaddlesrvError(f"paddle2onnx wrote {len(outputs)} outputs, not {len(names)}")
-    for output, name in zip(outputs, names, strict=True):
+    for output, name in zip(model.graph.output, names, strict=True):
         if output.name != name:
             model.graph.node.append(onnx.helper.make_node("Identity", [output.name], [name]))
             output.name = name

@@ -23,6 +23,7 @@ from paddlesrv.models.tensor import Tensor
 _log = logging.getLogger(__name__)
 
 _RELATIVE_TOLERANCE = 1e-2
+_SMALL = 1e-3  # outputs below are as much rounding as answer: differences are taken relative to it
 _INTERPOLATION = b"_interp"
 
 
@@ -121,7 +122,7 @@ def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> f
             return float("inf")
         keep = np.isfinite(a)
         if keep.any():
-            scale = max(float(np.abs(b[keep]).max()), 1e-6)
+            scale = max(float(np.abs(b[keep]).max()), _SMALL)
             largest = max(largest, float(np.abs(a[keep] - b[keep]).max()) / scale)
     return largest
 
