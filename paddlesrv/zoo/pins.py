@@ -18,7 +18,7 @@ class Pins:
     """The file `pins.json` of a store: key -> sha256."""
 
     def __init__(self, path: Path, lock: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock = lock
 
     def get(self, key: str) -> str | None:
@@ -42,17 +42,17 @@ class Pins:
                     f"{key} gave two different files at the same time",
                     context={"pinned": f"sha256 {pins[key]}", "got": f"sha256 {sha256}"},
                 )
-            scratch = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
+            scratch = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}")
             scratch.write_bytes(msgspec.json.format(msgspec.json.encode(pins), indent=2) + b"\n")
-            scratch.replace(self._path)
+            scratch.replace(self.path)
 
     def _read(self) -> dict[str, str]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, str])
         except FileNotFoundError:
             return {}
         except msgspec.MsgspecError as error:
             raise IntegrityError(
-                f"{self._path} is damaged: {error}",
-                hints=[f"remove it, to trust the next downloads afresh: rm {self._path}"],
+                f"{self.path} is damaged: {error}",
+                hints=[f"remove it, to trust the next downloads afresh: rm {self.path}"],
             ) from error
