@@ -72,7 +72,7 @@ def text_picture(text: str, width: int, height: int) -> Array:
             draw.text(place, text, fill=_INK, font=font, anchor="mm")
         else:
             draw.text((0, 0), text, fill=_INK, font=font)
-    return np.asarray(canvas)[:, :, ::-1].copy()
+    return np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
 
 
 def sample_picture(text: str, width: int, height: int) -> bytes:

@@ -141,4 +141,5 @@ def _grey_of_more_bits(picture: Image.Image) -> Array:
             f"the {picture.format} picture has pixels of 32 bits (mode {picture.mode})",
             context={"accepted": "8 or 16 bits per channel"},
         )
-    return cv2.cvtColor((values >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    grey = (values >> 8).astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)

@@ -22,7 +22,6 @@ from paddlesrv.tasks.text_detection import Point, TextDetection, corners
 from paddlesrv.tasks.text_orientation import TextOrientation
 from paddlesrv.tasks.text_recognition import RecognisedText, TextRecognition
 
-
 MAX_LINES_IN_FLIGHT = 32
 """Lines of one picture that are read at once: several batches, but no queue filled by one page."""
 
