@@ -18,6 +18,11 @@ from paddlesrv.models.tensor import Tensor
 _ERRORS_ONLY = 3
 
 
+def preload() -> None:
+    """Import the library, so that processes forked from this one need not."""
+    import onnxruntime  # noqa: F401
+
+
 def load(spec: ModelSpec, root: Path, options: EngineOptions) -> OnnxEngine:
     """Load an ONNX network.
 

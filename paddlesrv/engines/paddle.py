@@ -38,6 +38,11 @@ _FAILURES = (
 )  # fmt: skip
 
 
+def preload() -> None:
+    """Import the library, so that processes forked from this one need not."""
+    _paddle()
+
+
 def load(
     spec: ModelSpec, root: Path, options: EngineOptions, variant: str | None = None
 ) -> PaddleEngine:
@@ -70,6 +75,10 @@ def load(
         return load_variant(PLAIN)
     if variant is not None:
         return load_variant(VARIANTS[variant])
+    if any(tensor.lod_level for tensor in spec.inputs):
+        # oneDNN's fused GRU answers a sequence differently, and wrongly, in some batches; the
+        # plain kernels are as fast on networks like these.
+        return load_variant(PLAIN)
     found = candidates(spec.format, files.program.read_bytes())
     return choose(load_variant, found, check_input(spec))[1]
 
@@ -116,8 +125,8 @@ class PaddleEngine:
             for name, tensor in inputs.items():
                 handle = self._inputs[name]
                 handle.copy_from_cpu(np.ascontiguousarray(tensor.data))
-                if tensor.lod is not None:
-                    handle.set_lod([list(tensor.lod)])
+                # Always: a handle keeps the offsets of the call before.
+                handle.set_lod([list(tensor.lod)] if tensor.lod is not None else [])
             self._predictor.run()
             return {name: _fetch(handle) for name, handle in self._outputs.items()}
         except _FAILURES as error:

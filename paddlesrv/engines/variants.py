@@ -3,7 +3,8 @@
 oneDNN, on by default, is 3 to 5 times as fast as plain kernels, but in paddlepaddle 3.3 some of
 its passes break some networks: `onednn_placement_pass` makes a PIR program with an interpolation
 fail at its first run, and `elementwise_act_onednn_fuse_pass` turns the outputs of networks with a
-hand-made hard-swish into NaN, without an error. A variant is a set of passes left out; more of
+hand-made hard-swish into NaN, without an error; `fc_gru_fuse_pass` under oneDNN makes the answer
+to one sequence depend on the others in its batch. A variant is a set of passes left out; more of
 them, or a record of which one is fastest for a model, only need another row or another caller.
 """
 

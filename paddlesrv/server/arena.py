@@ -70,7 +70,7 @@ class Segment:
         for dimension in shape:
             count *= dimension
         end = offset + count * kind.itemsize
-        if end > self._size:
+        if self._map is None or end > self._size:
             self._remap()
         if self._map is None or end > self._size:
             raise ValueError(f"a tensor ends at {end}, the segment at {self._size}")

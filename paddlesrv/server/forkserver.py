@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     started = time.perf_counter()
     if arguments[2] == "1":
-        importlib.import_module(f"paddlesrv.engines.{arguments[1]}")
+        importlib.import_module(f"paddlesrv.engines.{arguments[1]}").preload()
     gc.freeze()  # keep the collector from touching, and so copying, the shared pages
     control.send(encode(Preloaded(time.perf_counter() - started)))
     own_pid = os.getpid()
