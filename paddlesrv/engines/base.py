@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:  # the words below are needed where numpy must not be loaded
-    from collections.abc import Mapping
-    from pathlib import Path
+from paddlesrv.models.spec import ModelSpec
 
-    from paddlesrv.models.spec import ModelSpec
+if TYPE_CHECKING:  # the command line reads options, and must not load numpy for that
     from paddlesrv.models.tensor import Tensor
 
 EngineName = Literal["paddle", "onnxruntime"]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.models.tensor import Array, Tensor, dtype_name
 
 ALIGNMENT = 64
 """Bytes; a cache line, and what vectorised kernels like to load from."""
@@ -50,13 +50,14 @@ class Segment:
 
     def reserve(self, size: int) -> None:
         """Make the segment at least `size` bytes long (by doubling, so that it settles)."""
+        if self._size >= size:
+            return
         have = os.fstat(self.fd).st_size
         if have < size:
             while have < size:
                 have *= 2
             os.ftruncate(self.fd, have)
-        if self._size < size:
-            self._remap()
+        self._remap()
 
     def array(self, offset: int, dtype: str, shape: Sequence[int]) -> Array:
         """A view of shared memory as an array; no copy.
@@ -83,7 +84,7 @@ class Segment:
         for name, tensor in tensors.items():
             offset = aligned(end)
             end = offset + tensor.data.nbytes
-            dtype = tensor.data.dtype.name
+            dtype = dtype_name(tensor.data)
             views.append(TensorView(name, dtype, tensor.data.shape, offset, tensor.lod))
         self.reserve(max(end, 1))
         for view in views:

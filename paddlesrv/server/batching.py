@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.models.tensor import Tensor, concatenate_lod
+from paddlesrv.models.tensor import Array, Tensor, concatenate_lod, dtype_name
 from paddlesrv.server.arena import Segment, TensorView, aligned
 
 Key = tuple[tuple[int, ...], ...]
@@ -37,43 +37,43 @@ class BatchWriter:
     they come; inputs with offsets are laid end to end when the batch is sealed.
     """
 
-    def __init__(self, spec: ModelSpec, first: Mapping[str, Tensor], capacity: int) -> None:
+    def __init__(
+        self, spec: ModelSpec, segment: Segment, first: Mapping[str, Tensor], capacity: int
+    ) -> None:
         self._spec = spec
+        self._segment = segment
         self._eager = all(t.batching == "rows" and t.lod_level == 0 for t in spec.inputs)
-        self._capacity = capacity
-        self._offsets: dict[str, int] = {}
-        self._end = 0
+        self._views: list[TensorView] = []
+        self._regions: list[tuple[str, Array]] = []
+        self._rows = 0
+        end = 0
+        for declared in spec.inputs if self._eager else ():
+            data = first[declared.name].data
+            shape = (capacity, *data.shape[1:])
+            offset = aligned(end)
+            self._views.append(TensorView(declared.name, dtype_name(data), shape, offset))
+            end = offset + data.nbytes // data.shape[0] * capacity
         if self._eager:
-            for declared in spec.inputs:
-                data = first[declared.name].data
-                self._offsets[declared.name] = aligned(self._end)
-                row_bytes = data.nbytes // data.shape[0]
-                self._end = self._offsets[declared.name] + row_bytes * capacity
+            segment.reserve(end)
+            for v in self._views:
+                self._regions.append((v.name, segment.array(v.offset, v.dtype, v.shape)))
 
-    def place(self, segment: Segment, inputs: Mapping[str, Tensor], row: int) -> None:
+    def place(self, inputs: Mapping[str, Tensor], row: int, rows: int) -> None:
         """Copy a request's rows to where they belong, from row `row` on."""
-        if not self._eager:
-            return
-        segment.reserve(self._end)
-        for name, offset in self._offsets.items():
-            data = inputs[name].data
-            start = offset + row * (data.nbytes // data.shape[0])
-            segment.array(start, data.dtype.name, data.shape)[...] = data
+        self._rows = row + rows
+        for name, region in self._regions:
+            region[row : row + rows] = inputs[name].data
 
-    def seal(self, segment: Segment, members: Sequence[Mapping[str, Tensor]]) -> list[TensorView]:
+    def seal(self, members: Sequence[Mapping[str, Tensor]]) -> list[TensorView]:
         """The batch as the worker must see it; `members` in the order in which they were placed."""
         if self._eager:
-            rows = sum(m[self._spec.inputs[0].name].rows for m in members)
-            views = []
-            for name, offset in self._offsets.items():
-                data = members[0][name].data
-                views.append(TensorView(name, data.dtype.name, (rows, *data.shape[1:]), offset))
-            return views
-        return self._lay_end_to_end(segment, members)
+            for view in self._views:
+                view.shape = (self._rows, *view.shape[1:])
+            return self._views
+        return self._lay_end_to_end(members)
 
-    def _lay_end_to_end(
-        self, segment: Segment, members: Sequence[Mapping[str, Tensor]]
-    ) -> list[TensorView]:
+    def _lay_end_to_end(self, members: Sequence[Mapping[str, Tensor]]) -> list[TensorView]:
+        segment = self._segment
         views = []
         end = 0
         for declared in self._spec.inputs:
@@ -85,7 +85,7 @@ class BatchWriter:
             lod = concatenate_lod(lods) if lods else None
             first = parts[0].data
             shape = (rows, *first.shape[1:])
-            views.append(TensorView(declared.name, first.dtype.name, shape, offset, lod))
+            views.append(TensorView(declared.name, dtype_name(first), shape, offset, lod))
         segment.reserve(max(end, 1))
         for view in views:
             target = segment.array(view.offset, view.dtype, view.shape)

@@ -1,4 +1,4 @@
-"""The fork server: a process that has imported an engine's library and forks workers from that state.
+"""The fork server: has imported an engine's library, and forks workers from that state.
 
 Importing paddle takes seconds and 300 MB. Here it happens once; a worker starts, or starts again
 after a crash, in milliseconds and shares the library's memory. The fork server itself never

@@ -1,4 +1,7 @@
-"""The HTTP application (ASGI): routes, bodies, statuses. What they mean is the codecs' and the service's."""
+"""The HTTP application (ASGI): routes, bodies, statuses.
+
+What requests mean is the codecs' and the service's.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from paddlesrv.errors import (
     UnsupportedMediaType,
 )
 from paddlesrv.server import openapi, pages
+from paddlesrv.server.listener import RESPOND
 from paddlesrv.server.pictures import paint
 from paddlesrv.server.protocols import open_inference, predict
 from paddlesrv.server.service import VERSION, Service
@@ -41,6 +45,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 JSON = b"application/json"
+_NONE: dict[str, Any] = {}
 
 
 class Response(msgspec.Struct):
@@ -137,6 +142,7 @@ class HttpApplication:
     def __init__(self, service: Service, *, max_body: int) -> None:
         self._service = service
         self._max_body = max_body
+        self._loop = asyncio.get_running_loop()
         self._fixed: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/": self._index,
             "/v2": self._server,
@@ -152,7 +158,7 @@ class HttpApplication:
         started = time.monotonic()
         request = Request(scope, receive, self._max_body)
         # Read by the connection when the client goes away.
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         scope["paddlesrv.disconnect"] = task.cancel
         model = ""
@@ -177,6 +183,10 @@ class HttpApplication:
         if model:
             seconds = time.monotonic() - started
             self._service.metrics.answered(model, "http", response.status, seconds)
+        respond = scope.get("extensions", _NONE).get(RESPOND)
+        if respond is not None:
+            respond(response.status, headers, response.body)
+            return
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 

@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 MAX_HEADER_BYTES = 64 << 10
@@ -25,6 +30,9 @@ KEEP_ALIVE = 75.0
 
 LINGER = 0.5
 """Seconds, at shutdown, in which connections that look idle may still bring a request."""
+
+RESPOND = "paddlesrv.respond"
+"""ASGI extension of these connections: `respond(status, headers, body)`, without `await`."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -92,6 +100,7 @@ class HttpConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().on_headers_complete()
+        self.scope["extensions"] = {RESPOND: partial(_respond, self.cycle)}  # type: ignore[dict-item]
         if self.server_state.closing:
             self.cycle.keep_alive = False
 
@@ -105,8 +114,8 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_lost(exc)
         for cycle in waiting:
             if not cycle.response_complete:
-                cancel = cycle.scope.get("paddlesrv.disconnect")  # type: ignore[attr-defined]
-                if cancel is not None:
+                cancel = cycle.scope.get("paddlesrv.disconnect")
+                if callable(cancel):
                     cancel()
 
     def _count(self, size: int) -> None:
@@ -118,6 +127,33 @@ class HttpConnection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
+
+
+def _respond(
+    cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send an answer in one write: a system call and a packet less than ASGI's two steps."""
+    if cycle.disconnected or cycle.response_started:
+        return
+    parts = [STATUS_LINE[status]]
+    for name, value in headers:
+        if name == b"connection":  # only ever "close"; said below
+            cycle.keep_alive = False
+        else:
+            parts += (name, b": ", value, b"\r\n")
+    if not cycle.keep_alive:
+        parts.append(b"connection: close\r\n\r\n")
+    else:
+        parts.append(b"\r\n")
+    if cycle.scope["method"] != "HEAD":
+        parts.append(body)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join(parts))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
 
 
 class Listener:

@@ -1,10 +1,9 @@
-"""What the gateway process, the fork server and the workers say to each other: typed, and never pickled."""
+"""What gateway process, fork server and workers say to each other: typed, never pickled."""
 
 from __future__ import annotations
 
 import socket
 import struct
-from typing import Union
 
 import msgspec
 
@@ -53,7 +52,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 class Spawn(msgspec.Struct, tag=True, frozen=True):
-    """Gateway to fork server: start a worker on the socket and slots whose descriptors come along."""
+    """Gateway to fork server: start a worker; descriptors of its socket and slots come along."""
 
     worker: int
 
@@ -84,10 +83,10 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
     status: int
 
 
-ToWorker = Union[Load, Run]
-FromWorker = Union[Loaded, Done, Failed]
-ToForkServer = Union[Spawn, Kill]
-FromForkServer = Union[Preloaded, Spawned, Exited]
+ToWorker = Load | Run
+FromWorker = Loaded | Done | Failed
+ToForkServer = Spawn | Kill
+FromForkServer = Preloaded | Spawned | Exited
 
 _HEADER = struct.Struct("!I")
 _encoder = msgspec.msgpack.Encoder()

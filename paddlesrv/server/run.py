@@ -25,7 +25,7 @@ log = logging.getLogger("paddlesrv.server")
 
 @dataclass(frozen=True)
 class Started:
-    """What is told when a server is ready: where it listens, and the seconds that each step took."""
+    """What is told when a server is ready: where it listens, and the seconds of each step."""
 
     url: str
     load_seconds: float

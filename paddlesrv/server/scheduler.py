@@ -1,4 +1,4 @@
-"""The scheduler of one model: a bounded queue, batches, workers, deadlines, and what to do on failure.
+"""The scheduler of one model: a bounded queue, batches, workers, deadlines, failures.
 
 Batches form while workers are busy: a batch is assembled in a worker's second slot and grows
 until the worker is free, so that nothing waits for a batch that nobody adds to. `max_delay`
@@ -278,7 +278,7 @@ class Scheduler(WorkerListener):
     def _send_next(self, lane: _Lane) -> None:
         """Give an idle worker the batch that is due, if there is one."""
         if lane.next is not None:
-            self._fill(lane, lane.next)
+            self._fill(lane.next)
         else:
             lane.next = self._begin_batch(lane) or self._take_over(lane)
         batch = lane.next
@@ -286,15 +286,14 @@ class Scheduler(WorkerListener):
             return
         lane.next = None
         alive = [p for p in batch.members if not p.future.done()]
-        segment = lane.worker.slots[batch.slot].request
         if len(alive) != len(batch.members):  # somebody left while it was assembled
             batch.members, batch.rows = [], 0
             for pending in alive:
-                self._place(lane, batch, pending)
+                self._place(batch, pending)
             if not alive:
                 self._schedule_pump()
                 return
-        views = batch.writer.seal(segment, [p.inputs for p in batch.members])
+        views = batch.writer.seal([p.inputs for p in batch.members])
         lane.running = batch
         now = time.monotonic()
         for pending in batch.members:
@@ -307,7 +306,7 @@ class Scheduler(WorkerListener):
         if lane.next is None:
             lane.next = self._begin_batch(lane)
         else:
-            self._fill(lane, lane.next)
+            self._fill(lane.next)
 
     def _begin_batch(self, lane: _Lane) -> _Batch | None:
         pending = self._pop_alone()
@@ -323,40 +322,42 @@ class Scheduler(WorkerListener):
         row_bytes = max(1, size // pending.rows)
         capacity = max(pending.rows, min(self.limits.max_batch_size, MAX_BATCH_BYTES // row_bytes))
         batch = self._start_batch(lane, pending, capacity)
-        self._fill(lane, batch)
+        self._fill(batch)
         return batch
 
     def _start_batch(self, lane: _Lane, first: _Pending, capacity: int) -> _Batch:
         free = (lane.running.slot + 1) % SLOTS if lane.running else 0
         capacity = max(capacity, first.rows)
-        writer = BatchWriter(self.spec, first.inputs, capacity)
+        segment = lane.worker.slots[free].request
+        writer = BatchWriter(self.spec, segment, first.inputs, capacity)
         batch = _Batch(None if first.alone else first.key, capacity, free, writer)
-        self._place(lane, batch, first)
+        self._place(batch, first)
         return batch
 
-    def _fill(self, lane: _Lane, batch: _Batch) -> None:
+    def _fill(self, batch: _Batch) -> None:
         if batch.key is None or not self._batches:
             return
         while batch.rows < batch.capacity:
             pending = self._pop(batch.key, batch.capacity - batch.rows)
             if pending is None:
                 return
-            self._place(lane, batch, pending)
+            self._place(batch, pending)
 
-    def _place(self, lane: _Lane, batch: _Batch, pending: _Pending) -> None:
+    @staticmethod
+    def _place(batch: _Batch, pending: _Pending) -> None:
         pending.state = _State.BATCHED
-        batch.writer.place(lane.worker.slots[batch.slot].request, pending.inputs, batch.rows)
+        batch.writer.place(pending.inputs, batch.rows, pending.rows)
         batch.members.append(pending)
         batch.rows += pending.rows
 
     def _take_over(self, lane: _Lane) -> _Batch | None:
-        """A batch that was assembled for a busy worker, when this one is free and nothing queues."""
+        """A batch assembled for a busy worker, when this one is free and nothing queues."""
         for other in self._lanes:
             if other is not lane and other.running is not None and other.next is not None:
                 stolen, other.next = other.next, None
                 batch = self._start_batch(lane, stolen.members[0], stolen.capacity)
                 for pending in stolen.members[1:]:
-                    self._place(lane, batch, pending)
+                    self._place(batch, pending)
                 return batch
         return None
 

@@ -51,7 +51,7 @@ class ModelSetup:
     root: Path
     task: Task | None
     aliases: tuple[str, ...] = ()
-    options: EngineOptions = EngineOptions()
+    options: EngineOptions
     instances: int = 1
     limits: Limits
 

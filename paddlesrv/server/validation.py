@@ -11,7 +11,7 @@ import numpy as np
 
 from paddlesrv.errors import InvalidInput, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec, TensorSpec
-from paddlesrv.models.tensor import Tensor
+from paddlesrv.models.tensor import Tensor, dtype_name
 
 LOD_SUFFIX = ".lod"
 """Offsets of input `words` travel as a tensor `words.lod`, as Paddle Serving's clients name it."""
@@ -78,7 +78,7 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
             rows, first = tensor.rows, declared.name
         elif tensor.rows != rows:
             raise InvalidInput(
-                f"inputs {first!r} and {declared.name!r} of model {spec.name!r} differ in batch size",
+                f"inputs {first!r} and {declared.name!r} of {spec.name!r} differ in batch size",
                 context={"found": f"{first}: {rows}, {declared.name}: {tensor.rows}"},
             )
     if total > MAX_REQUEST_BYTES:
@@ -118,7 +118,7 @@ def check_offsets(name: str, offsets: tuple[int, ...], rows: int) -> None:
 
 def _check_tensor(declared: TensorSpec, tensor: Tensor, *, trusted: bool) -> None:
     data = tensor.data
-    if data.dtype.name != declared.dtype:
+    if dtype_name(data) != declared.dtype:
         raise InvalidInput(
             f"input {declared.name!r} has the wrong type",
             context={"found": _describe(tensor), "wanted": _wanted(declared)},

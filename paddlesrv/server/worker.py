@@ -1,4 +1,4 @@
-"""A worker process: holds one engine instance, runs the batches that it is told of, and nothing else."""
+"""A worker process: holds one engine instance and runs the batches that it is told of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway process' side of its workers: starting, telling, watching, killing, starting again."""
+"""The gateway process' side of its workers: starting, telling, watching, killing, restarting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ids = itertools.count(1)
 
 
 class ForkServer:
-    """A fork server and the workers that it has forked; started on first use, and again if it dies."""
+    """A fork server and the workers that it forked; started on first use, and if it dies."""
 
     def __init__(self, engine: str, *, preload: bool) -> None:
         self._engine = engine
@@ -114,7 +114,8 @@ class ForkServer:
             self._workers.pop(message.worker).exited(message.status)
 
     def _read_output(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdout is not None
         fd = self._process.stdout.fileno()
         try:
             data = os.read(fd, 65536)

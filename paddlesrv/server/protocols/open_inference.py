@@ -15,7 +15,7 @@ import numpy as np
 
 from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
-from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY, TO_NUMPY, check_shape, from_json
 from paddlesrv.server.request import InferRequest, InferResponse
 from paddlesrv.server.validation import LOD_SUFFIX
@@ -245,7 +245,7 @@ def _bytes_elements(name: str, shape: list[int], count: int, blob: bytes) -> Arr
 
 
 def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[str, Any]:
-    datatype = FROM_NUMPY[data.dtype.name]
+    datatype = FROM_NUMPY[dtype_name(data)]
     output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(data.shape)}
     if binary or datatype == "FP16":
         blob = data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -1,4 +1,4 @@
-"""The easy way: `POST /predict/{model}` with a picture, a form or plain JSON, and plain JSON back."""
+"""The easy way: `POST /predict/{model}` with a picture, a text or JSON, and JSON back."""
 
 from __future__ import annotations
 
