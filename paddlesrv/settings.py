@@ -1,7 +1,8 @@
 """Paths and options that hold for every command; where each value comes from.
 
 Precedence: flag > environment (PADDLESRV_*) > default. What a server is started with is another
-matter: see `paddlesrv.server.config`. `SETTINGS` is the one list from which the environment table, `env` and the docs are made.
+matter: see `paddlesrv.server.config`. `SETTINGS` is the one list from which the environment
+table, `env` and the docs are made.
 """
 
 from __future__ import annotations

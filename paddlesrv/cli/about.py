@@ -20,13 +20,13 @@ def register(app: typer.Typer) -> None:
     command(
         app, "env", panel=PANEL, examples=["paddlesrv env", "PADDLESRV_OFFLINE=1 paddlesrv env"]
     )(env)
-    command(app, "version", panel=PANEL, examples=["paddlesrv version", "paddlesrv version --json"])(
-        version
-    )
+    command(
+        app, "version", panel=PANEL, examples=["paddlesrv version", "paddlesrv version --json"]
+    )(version)
 
 
 def env(shell: Shell) -> None:
-    """Show the environment variables, their values and where these come from."""
+    """Show the environment variables, and the values in force."""
     from paddlesrv.zoo.network import mask
 
     settings, origins = shell.in_force.settings, shell.in_force.origins
@@ -70,7 +70,7 @@ def env(shell: Shell) -> None:
 
 
 def version(shell: Shell) -> None:
-    """Show the versions of paddlesrv, Python, the engines and the catalogue, and the devices."""
+    """Show versions, engines, devices and the catalogue."""
     from paddlesrv.engines.devices import describe
 
     machine = describe()

@@ -178,7 +178,7 @@ class Group(TyperGroup):
             if entry is not None and not entry.hidden:
                 panel = getattr(entry, "rich_help_panel", None)
                 title = panel if isinstance(panel, str) else "Commands"
-                panels.setdefault(title, []).append((name, entry.get_short_help_str(60)))
+                panels.setdefault(title, []).append((name, entry.get_short_help_str(64)))
         for title, rows in panels.items():
             with formatter.section(title):
                 formatter.write_dl(rows)

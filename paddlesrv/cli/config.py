@@ -73,7 +73,7 @@ def gen(
     threads: options.Threads = None,
     grace: options.Grace = None,
 ) -> None:
-    """Write a commented configuration with the choices made, and why."""
+    """Write a commented configuration: the choices made, and why."""
     from msgspec.structs import replace
 
     from paddlesrv.server.config import ModelConfig, ServerConfig, render_config
@@ -102,7 +102,7 @@ def gen(
         return
     if file.exists() and not force:
         raise UsageError(
-            f"{file} is there already", hints=[f"replace it: --force, or write elsewhere: -o FILE"]
+            f"{file} is there already", hints=["replace it: --force, or write elsewhere: -o FILE"]
         )
     file.write_text(text, encoding="utf-8")
     shell.output.answer(
@@ -126,20 +126,21 @@ def _decided(
     """The configuration with every choice made for this machine, and the reasons by place."""
     from msgspec.structs import replace
 
-    from paddlesrv.engines.hardware import read_cpu
+    from paddlesrv.server.config import default_threads, usable_cores
 
-    cores = read_cpu().cores
     models, notes = [], {}
     for index, model in enumerate(located):
         place = f"models[{index}]."
-        chosen = model.config if model.directory is None else replace(model.config, name=model.asked)
+        chosen = (
+            model.config if model.directory is None else replace(model.config, name=model.asked)
+        )
         if model.by_alias:
             notes[place + "name"] = f"{model.asked} is an alias of it."
         if not chosen.threads:
-            threads = max(1, cores // chosen.instances)
+            threads = default_threads(chosen.instances)
             chosen = replace(chosen, threads=threads)
             workers = f"{chosen.instances} instance{'s' if chosen.instances > 1 else ''}"
-            notes[place + "threads"] = f"This machine's {cores} cores / {workers}."
+            notes[place + "threads"] = f"This machine's {usable_cores()} cores / {workers}."
         if chosen.max_batch_size is None and model.entry and model.entry.max_batch_size:
             chosen = replace(chosen, max_batch_size=model.entry.max_batch_size)
             notes[place + "max_batch_size"] = "The catalogue's limit for this model."

@@ -50,7 +50,7 @@ def get(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")
     ] = False,
-) -> int | None:
+) -> None:
     """Fetch models, check them and put them into the store."""
     names = _names(shell, models or [], all_)
     if from_ is not None and len(names) != 1:
@@ -64,17 +64,21 @@ def get(
         if found.by_alias:
             shell.output.note(f"{found.asked} -> {found.entry.name} (alias)")
     if dry_run:
-        return _dry_run(shell, names, source, from_)
+        _dry_run(shell, names, source, from_)
+        return
     again = shlex.join(["paddlesrv", *shell.argv])
     shell.interrupted = f"interrupted; go on where it stopped: {again}"
-    return _fetch(shell, names, source, from_, force)
+    _fetch(shell, names, source, from_, force)
 
 
 def _names(shell: Shell, models: list[str], all_: bool) -> list[str]:
     if all_ and models:
         raise UsageError(
             "--all and names together",
-            hints=["all of them: paddlesrv get --all", f"these: paddlesrv get {shlex.join(models)}"],
+            hints=[
+                "all of them: paddlesrv get --all",
+                f"these: paddlesrv get {shlex.join(models)}",
+            ],
         )
     if all_:
         return [e.name for e in shell.catalogue.entries if e.status != "needs-export"]

@@ -73,7 +73,7 @@ def list_models(
         bool, typer.Option("--installed", help="Only models that are here.")
     ] = False,
 ) -> None:
-    """List the models of the catalogue, and which of them are here."""
+    """List the models there are, and which of them are here."""
     rows = _rows(shell)
     if task is not None:
         rows = _only(rows, "task", task)
@@ -86,7 +86,7 @@ def search(
     shell: Shell,
     query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Words to look for.")],
 ) -> None:
-    """Look for models by name, alias, task or description, best first."""
+    """Look for models by name, alias, task or description."""
     found = shell.catalogue.search(" ".join(query))
     rows = [_row(entry, shell.store.installed(entry.name)) for entry in found]
     descriptions = {entry.name: entry.description for entry in found}

@@ -54,7 +54,8 @@ MaxBatchSize = Annotated[
     int | None, typer.Option(min=1, metavar="ROWS", help="Rows in one run, at most.")
 ]
 MaxDelay = Annotated[
-    float | None, typer.Option(min=0, metavar="MS", help="How long a batch may wait to grow, in ms.")
+    float | None,
+    typer.Option(min=0, metavar="MS", help="How long a batch may wait to grow, in ms."),
 ]
 MaxQueue = Annotated[
     int | None, typer.Option(min=1, metavar="ROWS", help="Rows that may wait; more get 429.")

@@ -107,7 +107,9 @@ class Output:
         """A line on stderr about what went wrong and was worked around."""
         self.error_line(f"{_styled('warning:', 'yellow', self.stderr_color)} {text}")
 
-    def error_line(self, text: str = "", label: str | None = None, style: str | None = None) -> None:
+    def error_line(
+        self, text: str = "", label: str | None = None, style: str | None = None
+    ) -> None:
         """A line on stderr, with a coloured label before it."""
         lead = f"{_styled(label, style, self.stderr_color)} " if label else ""
         sys.stderr.write(lead + text + "\n")

@@ -75,7 +75,10 @@ def serve(
         bool, typer.Option("--dry-run", help="Check everything, start and fetch nothing.")
     ] = False,
 ) -> int:
-    """Serve models over HTTP until Ctrl-C; fetches those that are not here."""
+    """Serve models over HTTP until Ctrl-C.
+
+    Models that are not here are fetched first.
+    """
     from msgspec.structs import replace
 
     running = options.Running(
@@ -128,7 +131,7 @@ class _Start:
 
     def run(self, dry_run: bool) -> int:
         """Names, devices, port, files, server: in that order, the cheap refusals first."""
-        from paddlesrv.server.locate import locate
+        from paddlesrv.server.locate import locate, missing
 
         located = locate(self._config.models, self._shell.catalogue, self._shell.store)
         for model in located:
@@ -138,29 +141,20 @@ class _Start:
         # Held from here on, so that nobody takes it while models are fetched.
         bound = self._bind()
         try:
-            missing = self._missing(located)
+            absent = missing(located, self._shell.store)
             if dry_run:
-                self._tell_plan(located, missing, devices)
+                self._tell_plan(located, absent, devices)
                 return 0
-            self._get(missing)
+            self._get(absent)
             return self._serve(located, devices, bound)
         finally:
             bound.close()  # type: ignore[attr-defined]
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
-        from paddlesrv.engines.base import Device, EngineOptions
         from paddlesrv.engines.devices import check
+        from paddlesrv.server.config import engine_options
 
-        found = []
-        for model in located:
-            kind, _, index = model.config.device.partition(":")
-            wanted = EngineOptions(
-                engine=model.config.engine,
-                device=Device("gpu", int(index)) if kind == "gpu" else Device(),
-                precision=model.config.precision,
-            )
-            found.append(check(wanted, self._command))
-        return found
+        return [check(engine_options(model.config), self._command) for model in located]
 
     def _bind(self) -> object:
         from paddlesrv.server.run import bind
@@ -178,17 +172,6 @@ class _Start:
                     f"take another one: {self._command} --port {other}",
                 ],
             ) from None
-
-    def _missing(self, located: Sequence[Located]) -> list[str]:
-        """Models of the catalogue, and components of those, that are not installed."""
-        missing = []
-        for model in located:
-            if model.entry is None:
-                continue
-            parts = (model.entry.name, *model.entry.components.values())
-            if any(self._shell.store.installed(part) is None for part in parts):
-                missing.append(model.entry.name)
-        return missing
 
     def _get(self, missing: Sequence[str]) -> None:
         if not missing:

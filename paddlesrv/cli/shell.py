@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, get_args
 
 from paddlesrv import settings as settings_module
 from paddlesrv.cli.output import Color, Output
@@ -44,11 +45,10 @@ class Flags:
         words = list(argv)
         words = words[: words.index("--")] if "--" in words else words
         color: Color | None = None
-        for option in ("always", "never"):
-            if f"--color={option}" in words or ("--color", option) in zip(
-                words, words[1:], strict=False
-            ):
-                color = option  # type: ignore[assignment]
+        pairs = list(pairwise(words))
+        for option in get_args(Color):
+            if f"--color={option}" in words or ("--color", option) in pairs:
+                color = option
         return cls(json="--json" in words, verbose=2 * ("-vv" in words), color=color)
 
 

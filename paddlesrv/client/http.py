@@ -46,7 +46,9 @@ class HttpClient:
         url = url if "://" in url else f"http://{url}"
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is no server's address", hints=["e.g. http://127.0.0.1:9393"])
+            raise UsageError(
+                f"{url!r} is no server's address", hints=["e.g. http://127.0.0.1:9393"]
+            )
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url,

@@ -65,7 +65,20 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
     return found
 
 
-def find_local(located: Sequence[Located], catalogue: Catalogue, store: Store, name: str) -> LocalModel:
+def missing(located: Sequence[Located], store: Store) -> list[str]:
+    """Models of the catalogue that are not installed, or whose components are not."""
+    names = []
+    for model in located:
+        if model.entry is not None:
+            parts = (model.entry.name, *model.entry.components.values())
+            if any(store.installed(part) is None for part in parts):
+                names.append(model.entry.name)
+    return names
+
+
+def find_local(
+    located: Sequence[Located], catalogue: Catalogue, store: Store, name: str
+) -> LocalModel:
     """A located model, or a component of one, as it lies on this machine.
 
     Raises:
