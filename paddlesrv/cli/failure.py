@@ -16,6 +16,9 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports of a program that a closed pipe has ended (128 + SIGPIPE)."""
 
+_ALIGNED = 24
+"""Longer names (addresses) stand out of line, so that the others stay together."""
+
 # The base of all errors in the command line itself. Its class lies in click or inside typer,
 # depending on typer's version; typer's own name for one of its children is what both have.
 CommandLineError = typer.BadParameter.__mro__[2]
@@ -31,7 +34,7 @@ def show(error: BaseException, output: Output, argv: Sequence[str], *, debug: bo
         output.document({"error": record | _details(known)})
         return known.exit_code
     output.error_line(known.message, "error:", "red")
-    width = max((len(name) for name in known.context), default=0)
+    width = max((len(name) for name in known.context if len(name) <= _ALIGNED), default=0)
     for name, text in known.context.items():
         output.error_line(f"  {name:<{width}}   {text}")
     if known.hints:

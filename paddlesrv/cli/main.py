@@ -84,6 +84,8 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return failure.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the one place where all of them end
+        if isinstance(error, failure.CommandLineError):
+            shell.take(Flags.guess(argv))  # the flags behind the mistake were not read
         try:
             return failure.show(error, shell.output, argv, debug=shell.debug)
         except BrokenPipeError:
