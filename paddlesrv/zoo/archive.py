@@ -8,11 +8,13 @@ file came from and not that it is harmless.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
 import re
 import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -29,6 +31,19 @@ from paddlesrv.errors import IntegrityError
 CHUNK_BYTES = 1 << 20
 _HEADER_BYTES_MAX = 8 << 20
 _BLOCK_BYTES = 256 << 10
+# What the standard library's readers raise on bytes that are no archive, as fuzzing them shows.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    struct.error,
+    ValueError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -93,18 +108,13 @@ def extract(
                 writer.drain(member)
             else:
                 writer.take(member, place)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,
-        gzip.BadGzipFile,
-    ) as error:
-        raise IntegrityError(
-            f"{archive.name} is damaged or no archive", context={"reason": str(error)}
-        ) from error
+    except _DAMAGE as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        # Of bad compressed data (no number) or a place outside the file; the disk's errors go up.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(archive, error) from error
     if missing := selection.missing():
         raise IntegrityError(
             f"{archive.name} does not hold {missing[0]}",
@@ -262,11 +272,21 @@ def _broken_rule(name: str, limits: Limits) -> str | None:
     return None
 
 
-def _refused(archive: Path, name: str, rule: str) -> IntegrityError:
-    shown = name.encode("unicode_escape").decode()[:200]
+def _damaged(archive: Path, error: Exception) -> IntegrityError:
     return IntegrityError(
-        f"{archive.name} is refused: {rule}", context={"member": shown, "rule": rule}
+        f"{archive.name} is damaged or no archive", context={"reason": _shown(str(error))}
     )
+
+
+def _refused(archive: Path, name: str, rule: str) -> IntegrityError:
+    return IntegrityError(
+        f"{archive.name} is refused: {rule}", context={"member": _shown(name), "rule": rule}
+    )
+
+
+def _shown(text: str) -> str:
+    """Somebody else's text, safe for a terminal."""
+    return text.encode("unicode_escape").decode()[:200]
 
 
 def _kind(head: bytes) -> str | None:
@@ -321,8 +341,9 @@ def _zip_members(raw: IO[bytes]) -> Iterator[_Member]:
                 refusal = "an encrypted member"
             elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 refusal = "neither a regular file nor a directory"
-            if refusal or info.is_dir():
-                yield _Member(name, info.is_dir(), refusal)
+            directory = name.endswith("/")
+            if refusal or directory:
+                yield _Member(name, directory, refusal)
             else:
                 yield _Member(name, open=partial(archive.open, info))
 

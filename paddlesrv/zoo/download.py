@@ -195,7 +195,8 @@ class _Transfer:
             if not self._accept(response, offset):
                 return False
             total = self.partial.identity.size if self.partial.identity else None
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            # No chunk size: httpx would gather that much, and lose it when the connection breaks.
+            for chunk in response.iter_raw():
                 self._append(chunk, total)
         return total is None or self.partial.size == total
 
@@ -272,9 +273,8 @@ class _Transfer:
 
     def _unreachable(self, error: BaseException | None) -> SourceUnreachable:
         why = network.reason(error) if error else "the transfer breaks off again and again"
-        context = {"reason": why}
-        if self.partial.size:
-            context["kept"] = f"{self.partial.size} bytes, for the next run"
+        kept = self.partial.size
+        context = {"kept": f"{kept} bytes, for the next run"} if kept else {}
         return SourceUnreachable(f"{mask(self.url)} cannot be fetched: {why}", context=context)
 
 

@@ -250,7 +250,10 @@ def _none_worked(
     entry: Entry, failures: Sequence[tuple[Candidate, PaddlesrvError]], *, offline: bool
 ) -> PaddlesrvError:
     """One error for all sources: of integrity if nothing but wrong files was met."""
-    context = {f"{c.kind} {c.where}": _told(error) for c, error in failures}
+    context = {
+        f"source {number} ({candidate.kind})": _told(error)
+        for number, (candidate, error) in enumerate(failures, start=1)
+    }
     own_hints = list(dict.fromkeys(hint for _, error in failures for hint in error.hints))
     if failures and all(isinstance(error, IntegrityError) for _, error in failures):
         return IntegrityError(
