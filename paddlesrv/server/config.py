@@ -7,13 +7,14 @@ One typed description holds the models, how each runs, and the limits; a config 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from paddlesrv.engines.base import EngineName, Precision
+from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision
 from paddlesrv.errors import UsageError
 
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
@@ -100,6 +101,29 @@ _PURPOSE: Mapping[str, str] = {
     "max_queue": "Rows that may wait; more are refused with 429.",
     "timeout_s": "A request older than this is answered with 504.",
 }
+
+
+def engine_options(config: ModelConfig) -> EngineOptions:
+    """How one instance of a configured model runs its network."""
+    kind, _, index = config.device.partition(":")
+    return EngineOptions(
+        engine=config.engine,
+        device=Device("gpu", int(index)) if kind == "gpu" else Device(),
+        precision=config.precision,
+        threads=config.threads or default_threads(config.instances),
+    )
+
+
+def default_threads(instances: int) -> int:
+    """Threads inside one run: the cores that this process may use, divided among the instances."""
+    return max(1, usable_cores() // instances)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def load_config(path: Path) -> ServerConfig:

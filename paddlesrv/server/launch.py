@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from paddlesrv.engines.base import Device, EngineOptions
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.config import ModelConfig, engine_options
 from paddlesrv.server.scheduler import Limits
 from paddlesrv.server.service import ModelSetup
 from paddlesrv.tasks import make_task
@@ -67,12 +65,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
                 root=model.root,
                 task=task,
                 aliases=model.aliases,
-                options=EngineOptions(
-                    engine=config.engine,
-                    device=parse_device(config.device),
-                    precision=config.precision,
-                    threads=config.threads or default_threads(config.instances),
-                ),
+                options=engine_options(config),
                 instances=config.instances,
                 limits=Limits(
                     max_batch_size=config.max_batch_size or spec.max_batch_size,
@@ -83,18 +76,3 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
             )
         )
     return made
-
-
-def parse_device(text: str) -> Device:
-    """`cpu` or `gpu:N`, as config files write it."""
-    kind, _, index = text.partition(":")
-    return Device("gpu", int(index or 0)) if kind == "gpu" else Device()
-
-
-def default_threads(instances: int) -> int:
-    """Threads inside one run: the cores that this process may use, divided among the instances."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // instances)
