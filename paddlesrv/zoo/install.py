@@ -1,0 +1,297 @@
+"""`Installer`: from names to installed models, over whichever source works.
+
+It owns the order of things: what belongs to a model, which sources are tried, what a failure
+means. How a file comes here, is unpacked and is published is in `fetch`, `assemble` and `store`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from paddlesrv import __version__
+from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, SourceUnreachable, UsageError
+from paddlesrv.settings import Settings
+from paddlesrv.zoo import sources
+from paddlesrv.zoo.assemble import make_spec, unpack
+from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.entries import Entry
+from paddlesrv.zoo.fetch import Fetched, Fetcher
+from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.progress import Observer, SilentObserver
+from paddlesrv.zoo.sources import Candidate
+from paddlesrv.zoo.store import InstalledModel, Record, Store, now
+
+
+class PlannedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that would be tried; size in bytes, exact or as documented, if known."""
+
+    kind: str
+    where: str
+    size: int | None
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What `get` would do for one model: nothing if it is installed, else try the sources."""
+
+    name: str
+    status: str
+    installed: bool
+    sources: tuple[PlannedSource, ...]
+
+
+class Installer:
+    """Gets models of a catalogue into a store."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        settings: Settings,
+        observer: Observer | None = None,
+        *,
+        retry: Retry | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._settings = settings
+        self._observer: Observer = observer or SilentObserver()
+        self._retry = retry
+
+    def get(
+        self,
+        names: Sequence[str],
+        *,
+        source: str | None = None,
+        from_: str | None = None,
+        force: bool = False,
+    ) -> list[InstalledModel]:
+        """Install models with all that belongs to them; what is installed costs nothing.
+
+        Args:
+            names: Names or aliases.
+            source: Only sources of this kind ("https", "wheel", "file", "mirror").
+            from_: A URL, an archive or a directory to take one model from instead.
+            force: Install again what is there.
+
+        Returns:
+            The models, each after the models that it needs.
+
+        Raises:
+            NotFound: a name is not in the catalogue.
+            UsageError: `from_` with other than one model, or a kind of source that there is not.
+            SourceUnreachable: no source of a model worked, or we are offline.
+            IntegrityError: every source that answered gave wrong files.
+            PaddlesrvError: the store cannot be written.
+        """
+        entries, rest = self._with_needs(names)
+        if from_ is not None and (len(names) != 1 or len(entries) != 1 or entries[0].components):
+            raise UsageError(
+                "--from gives the files of one model",
+                hints=["get them one by one: paddlesrv get MODEL --from URL|PATH"],
+            )
+        with Fetcher(self._store, self._settings, self._observer, self._retry) as fetcher:
+            for entry in entries:
+                installed = None if force else self._store.installed(entry.name)
+                if installed is None:
+                    installed = self._install(entry, fetcher, source, from_, force)
+                self._observer.ready(entry.name, installed.path)
+                rest.append(installed)
+        return rest
+
+    def plan(
+        self, names: Sequence[str], *, source: str | None = None, from_: str | None = None
+    ) -> list[Planned]:
+        """What `get` would do, without doing any of it; the store is only read.
+
+        Raises:
+            NotFound: a name is not in the catalogue.
+            UsageError: there is no such kind of source.
+        """
+        entries, installed = self._with_needs(names)
+        planned = [
+            Planned(name=model.name, status="ready", installed=True, sources=())
+            for model in installed
+        ]
+        for entry in entries:
+            found = [] if entry.components else self._candidates(entry, source, from_)
+            planned.append(
+                Planned(
+                    name=entry.name,
+                    status=entry.status,
+                    installed=self._store.installed(entry.name) is not None,
+                    sources=tuple(
+                        PlannedSource(kind=c.kind, where=c.where, size=c.shown_size) for c in found
+                    ),
+                )
+            )
+        return planned
+
+    def _with_needs(self, names: Sequence[str]) -> tuple[list[Entry], list[InstalledModel]]:
+        """Entries for the names, each after what it is made of; and own models, already there."""
+        entries: dict[str, Entry] = {}
+        own: dict[str, InstalledModel] = {}
+        for name in names:
+            try:
+                self._add(self._catalogue.resolve(name).entry, entries)
+            except NotFound:
+                imported = self._installed_by_name(name)
+                if imported is None:
+                    raise
+                own[imported.name] = imported
+        return list(entries.values()), list(own.values())
+
+    def _add(self, entry: Entry, entries: dict[str, Entry], *above: str) -> None:
+        for needed in (*entry.components.values(), *entry.requires):
+            if needed not in entries and needed not in above:
+                self._add(self._catalogue.get(needed), entries, *above, entry.name)
+        entries.setdefault(entry.name, entry)
+
+    def _installed_by_name(self, name: str) -> InstalledModel | None:
+        try:
+            return self._store.installed(name)
+        except UsageError:
+            return None
+
+    def _candidates(self, entry: Entry, kind: str | None, from_: str | None) -> list[Candidate]:
+        manifest_dir = self._catalogue.path.parent
+        if from_ is not None:
+            return [sources.named(from_, entry.sources, manifest_dir)]
+        found = sources.candidates(
+            entry.sources, entry.name, mirror=self._settings.mirror, manifest_dir=manifest_dir
+        )
+        return sources.of_kind(found, kind, entry.name)
+
+    def _install(
+        self, entry: Entry, fetcher: Fetcher, kind: str | None, from_: str | None, force: bool
+    ) -> InstalledModel:
+        self._observer.choosing(entry.name)
+        if entry.status == "needs-export" and from_ is None:
+            raise SourceUnreachable(
+                f"nobody offers the files of {entry.name}; it must be exported first",
+                hints=[*entry.notes, f"then: paddlesrv get {entry.name} --from PATH"],
+            )
+        found = [] if entry.components else self._candidates(entry, kind, from_)
+        with _clean_disk_errors(self._store), self._store.lock(entry.name, self._observer):
+            installed = None if force else self._store.installed(entry.name)
+            if installed is not None:
+                return installed
+            if entry.components:
+                return self._publish(entry, None, None, fetcher)
+            return self._first_that_works(entry, found, fetcher)
+
+    def _first_that_works(
+        self, entry: Entry, found: Sequence[Candidate], fetcher: Fetcher
+    ) -> InstalledModel:
+        failures: list[tuple[Candidate, PaddlesrvError]] = []
+        for number, candidate in enumerate(found, start=1):
+            self._observer.source(entry.name, candidate.kind, candidate.where, candidate.shown_size)
+            try:
+                fetched = fetcher.fetch(candidate, entry.name)
+                return self._publish(entry, candidate, fetched, fetcher)
+            except (SourceUnreachable, IntegrityError) as error:
+                failures.append((candidate, error))
+                if number < len(found):
+                    self._observer.warning(f"{error.message}; trying the next source")
+        raise _none_worked(entry, failures, offline=self._settings.offline)
+
+    def _publish(
+        self,
+        entry: Entry,
+        candidate: Candidate | None,
+        fetched: Fetched | None,
+        fetcher: Fetcher,
+    ) -> InstalledModel:
+        """Put the model together and make it visible; the pin follows once it proved good."""
+        with self._store.staging(entry.name) as staging:
+            if candidate is not None and fetched is not None:
+                unpack(fetched, candidate, staging)
+            extras = self._add_extras(entry, fetcher, staging)
+            spec, warnings = make_spec(entry, self._catalogue, staging)
+            for warning in warnings:
+                self._observer.warning(f"{entry.name}: {warning}")
+            if candidate is not None and fetched is not None:
+                extras.append((candidate, fetched))
+            for its_candidate, its_file in extras:
+                fetcher.pin(its_candidate, its_file)
+            record = Record(
+                source=candidate.kind if candidate else "pipeline",
+                where=candidate.where if candidate else ", ".join(entry.components.values()),
+                sha256=fetched.sha256 if fetched else None,
+                size_bytes=sum((staging / name).stat().st_size for name in spec.digests),
+                installed_at=now(),
+                version=__version__,
+            )
+            return self._store.publish(staging, spec, record)
+
+    def _add_extras(
+        self, entry: Entry, fetcher: Fetcher, staging: Path
+    ) -> list[tuple[Candidate, Fetched]]:
+        added = []
+        for extra in entry.extras:
+            (candidate,) = sources.candidates(
+                [extra.source],
+                entry.name,
+                mirror=self._settings.mirror,
+                manifest_dir=self._catalogue.path.parent,
+            )
+            self._observer.source(entry.name, candidate.kind, candidate.where, candidate.shown_size)
+            fetched = fetcher.fetch(candidate, entry.name)
+            unpack(fetched, candidate, staging, extra.into)
+            added.append((candidate, fetched))
+        return added
+
+
+def _none_worked(
+    entry: Entry, failures: Sequence[tuple[Candidate, PaddlesrvError]], *, offline: bool
+) -> PaddlesrvError:
+    """One error for all sources: of integrity if nothing but wrong files was met."""
+    context = {
+        f"source {number} ({candidate.kind})": _told(error)
+        for number, (candidate, error) in enumerate(failures, start=1)
+    }
+    own_hints = list(dict.fromkeys(hint for _, error in failures for hint in error.hints))
+    if failures and all(isinstance(error, IntegrityError) for _, error in failures):
+        return IntegrityError(
+            f"no source of {entry.name} gives the right files; nothing was installed",
+            context=context,
+            hints=own_hints
+            or [f"try a file that you trust: paddlesrv get {entry.name} --from PATH"],
+        )
+    hints = [
+        *own_hints,
+        "take every model from a mirror: export PADDLESRV_MIRROR=URL|DIRECTORY",
+        f"or from a file that you have: paddlesrv get {entry.name} --from URL|PATH",
+    ]
+    if offline:
+        message = f"{entry.name} is not installed, and paddlesrv is offline"
+    else:
+        message = f"no source of {entry.name} could be used"
+        hints.append("behind a proxy: export HTTPS_PROXY=http://HOST:PORT")
+    return SourceUnreachable(message, context=context, hints=hints)
+
+
+def _told(error: PaddlesrvError) -> str:
+    details = "; ".join(f"{name} {text}" for name, text in error.context.items())
+    return f"{error.message} ({details})" if details else error.message
+
+
+@contextmanager
+def _clean_disk_errors(store: Store) -> Iterator[None]:
+    """What the operating system says of the disk, for a user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hints = ["remove unfinished downloads: paddlesrv cache prune --partial"]
+            message = "there is not enough free space"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hints = ["use another directory: export PADDLESRV_HOME=DIRECTORY"]
+            message = "the store cannot be written"
+        else:
+            raise
+        raise PaddlesrvError(message, context={"where": str(store.root)}, hints=hints) from error

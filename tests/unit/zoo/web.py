@@ -1,0 +1,152 @@
+"""A real HTTP server with ranges and validators, which fails as it is told to."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Fault = Callable[["_Handler", "Resource"], None]
+
+
+@dataclass
+class Request:
+    """What a client asked for, and how many bytes of body it was sent."""
+
+    path: str
+    headers: dict[str, str]
+    sent: int = 0
+
+
+@dataclass
+class Resource:
+    """Bytes at a path. Each fault answers one request; when they are used up all goes well."""
+
+    body: bytes
+    etag: str | None = '"one"'
+    content_type: str = "application/octet-stream"
+    faults: list[Fault] = field(default_factory=list)
+    ranges: bool = True
+    length: bool = True
+
+
+class Web:
+    """The server; `resources` by path, `requests` in order."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, Resource] = {}
+        self.requests: list[Request] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.web = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Web:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def put(self, path: str, body: bytes, **options: object) -> str:
+        """Offer bytes at a path; returns the URL."""
+        self.resources[path] = Resource(body, **options)
+        return self.url + path
+
+    @property
+    def bytes_sent(self) -> int:
+        return sum(request.sent for request in self.requests)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        web: Web = self.server.web
+        self.request_record = Request(self.path, dict(self.headers.items()))
+        web.requests.append(self.request_record)
+        resource = web.resources.get(self.path)
+        if resource is None:
+            self.send_error(404)
+        elif resource.faults:
+            resource.faults.pop(0)(self, resource)
+        else:
+            self.answer(resource)
+
+    def answer(self, resource: Resource, *, cut_after: int | None = None) -> None:
+        """The right answer; or only that many bytes of its body, and then a closed connection."""
+        start, total = self.wanted_start(resource), len(resource.body)
+        if start is not None and start >= total:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{total}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = resource.body[start or 0 :]
+        if start is None:
+            self.send_response(200)
+        else:
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        self.send_header("Content-Type", resource.content_type)
+        if resource.etag:
+            self.send_header("ETag", resource.etag)
+        if resource.length:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.send_body(body if cut_after is None else body[:cut_after])
+        self.close_connection = True
+
+    def wanted_start(self, resource: Resource) -> int | None:
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        condition = self.headers.get("If-Range")
+        if not found or not resource.ranges or (condition and condition != resource.etag):
+            return None
+        return int(found[1])
+
+    def send_body(self, body: bytes) -> None:
+        self.wfile.write(body)
+        self.wfile.flush()
+        self.request_record.sent += len(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def cut(after: int) -> Fault:
+    """Close the connection after that many bytes of the body."""
+    return lambda handler, resource: handler.answer(resource, cut_after=after)
+
+
+def status(code: int) -> Fault:
+    """Answer with a status and no more."""
+    return lambda handler, resource: handler.send_error(code)
+
+
+def wrong_range(start: int) -> Fault:
+    """Answer a range with another one."""
+
+    def answer(handler: _Handler, resource: Resource) -> None:
+        body, total = resource.body[start:], len(resource.body)
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.send_body(body)
+
+    return answer
+
+
+def redirect(url: str) -> Fault:
+    """Send the client elsewhere."""
+
+    def answer(handler: _Handler, resource: Resource) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", url)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
