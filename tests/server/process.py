@@ -36,6 +36,12 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
+    def close(self) -> None:
+        """Once the process has ended: read what is left, let go of the pipe."""
+        self._reader.join()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
     def client(self, **options: object) -> httpx.Client:
         """An HTTP client for it."""
         return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)  # type: ignore[arg-type]
@@ -73,3 +79,4 @@ def serve(*arguments: str, home: Path | None = None) -> Iterator[ServerProcess]:
         if process.poll() is None:
             process.kill()
         process.wait()
+        server.close()

@@ -7,12 +7,13 @@ import json
 import signal
 import socket
 import subprocess
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from tests.server.process import ServerProcess, serve
@@ -269,9 +270,10 @@ def test_a_client_that_leaves_is_not_computed_for(tmp_path: Path) -> None:
 def test_sigterm_under_load_answers_every_accepted_request_and_exits_0(tmp_path: Path) -> None:
     linear.write_onnx(tmp_path / "linear")
     with serve(str(tmp_path / "linear"), "--engine", "onnxruntime", home=tmp_path) as server:
-        children = _descendants(server.process.pid)
+        children = psutil.Process(server.process.pid).children(recursive=True)
         assert len(children) >= 2, "no fork server and worker"
         statuses: list[int] = []
+        busy = threading.Event()
 
         def client(number: int) -> int:
             answered = 0
@@ -283,6 +285,8 @@ def test_sigterm_under_load_answers_every_accepted_request_and_exits_0(tmp_path:
                     except httpx.ConnectError:
                         return answered  # the listener has closed: nothing was accepted
                     statuses.append(answer.status_code)
+                    if len(statuses) > 100:
+                        busy.set()
                     output = answer.json()["outputs"][0]["data"]
                     np.testing.assert_allclose(
                         output, linear.expected(x).ravel(), rtol=1e-3, atol=1e-4
@@ -292,13 +296,12 @@ def test_sigterm_under_load_answers_every_accepted_request_and_exits_0(tmp_path:
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             clients = [pool.submit(client, n) for n in range(8)]
-            while len(statuses) < 100:
-                time.sleep(0.01)
+            assert busy.wait(60)
             assert server.terminate() == 0
             answered = sum(c.result() for c in clients)
         assert answered == len(statuses) >= 100
         assert set(statuses) == {200}
-        assert not _alive(children)
+        assert not psutil.wait_procs(children, timeout=5)[1]
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
@@ -322,42 +325,13 @@ def test_nothing_is_left_after_sigkill_of_the_gateway_process(tmp_path: Path) ->
     linear.write_onnx(tmp_path / "linear")
     shared = set(Path("/dev/shm").iterdir())
     with serve(str(tmp_path / "linear"), "--engine", "onnxruntime", home=tmp_path) as server:
-        children = _descendants(server.process.pid)
+        children = psutil.Process(server.process.pid).children(recursive=True)
         assert len(children) >= 2
         server.process.kill()
         server.process.wait()
-        for _ in range(1000):
-            if not _alive(children):
-                break
-            time.sleep(0.01)
-        assert not _alive(children)
+        assert not psutil.wait_procs(children, timeout=10)[1]
     assert set(Path("/dev/shm").iterdir()) <= shared
 
 
 def _metric(text: str, name: str) -> str:
     return next(line.split()[-1] for line in text.splitlines() if line.startswith(name))
-
-
-def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found += [int(entry.name), *_descendants(int(entry.name))]
-    return found
-
-
-def _alive(pids: list[int]) -> list[int]:
-    alive = []
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            alive.append(pid)
-    return alive

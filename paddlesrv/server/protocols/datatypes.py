@@ -61,7 +61,7 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
     try:
         values = np.array(data)
     except ValueError:
-        values = np.empty(0, dtype=object)  # ragged
+        values = np.array([None])  # lists of different lengths
     wanted = np.dtype(TO_NUMPY[datatype])
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[wanted.kind]
     if values.dtype.kind not in kinds and values.size:
