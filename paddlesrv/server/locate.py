@@ -112,7 +112,8 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
     own = directory / "spec.json"
     if own.is_file():
         try:
-            return msgspec.json.decode(own.read_bytes(), type=ModelSpec)
+            spec = msgspec.json.decode(own.read_bytes(), type=ModelSpec)
+            return msgspec.structs.replace(spec, name=name)
         except msgspec.MsgspecError as error:
             raise IntegrityError(
                 f"{own} is not a model's description: {error}",
