@@ -88,8 +88,9 @@ class TextRecognition(ModelTask[None]):
         p = self.parameters
         full = canonical_width(height, width, p)
         own = min(full, max(1, math.ceil(p.height * width / height)))
+        # Enlarged linearly, the gaps between words blur, and the network loses the spaces.
         shrinks = height > p.height or own < width
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         resized = cv2.resize(image, (own, p.height), interpolation=how)
         return {self.input: Tensor(normalise(resized, _HALF, _HALF, width=full))}
 
