@@ -111,6 +111,8 @@ class PaddleEngine:
                 context={"program": str(files.program)},
             ) from error
         _declared(spec, "input", [t.name for t in spec.inputs], list(self._inputs))
+        declared = files.signature.inputs
+        self._sequences = [tensor.name for tensor in declared if tensor.lod_level]
         self._predictor: Any = predictor
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -122,6 +124,9 @@ class PaddleEngine:
                 f"{self._spec.name} takes the inputs {', '.join(self._inputs)}",
                 context={"got": ", ".join(inputs) or "none"},
             )
+        for name in self._sequences:
+            if inputs[name].lod is None:  # paddle would take the offsets of the call before
+                raise EngineError(f"{self._spec.name}: input {name} has no LoD offsets")
         try:
             for name, tensor in inputs.items():
                 handle = self._inputs[name]
