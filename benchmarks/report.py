@@ -23,8 +23,13 @@ class Point:
     cpu_seconds: float
 
 
-def table(points: Sequence[Point], engine: Mapping[int, Sequence[float]], notes: list[str]) -> str:
-    """What a person wants to see of a run."""
+def table(
+    points: Sequence[Point],
+    in_process: Mapping[int, Sequence[float]],
+    unit: str,
+    notes: list[str],
+) -> str:
+    """What a person wants to see of a run; `unit` says what the rates in process count."""
     summary = summarise(points)
     head = f"{'system':<12}{'conns':>6}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}"
     head += f"{'cpu us/req':>12}{'errors':>8}{'ours/it':>9}"
@@ -35,13 +40,13 @@ def table(points: Sequence[Point], engine: Mapping[int, Sequence[float]], notes:
             f"{row['system']:<12}{row['connections']:>6}{row['rate']:>9.0f}{row['p50_ms']:>9.2f}"
             f"{row['p99_ms']:>9.2f}{row['cpu_us']:>12.0f}{row['errors']:>8}{ratio:>9}"
         )
-    for rows, rates in engine.items():
-        lines.append(f"engine in process, batches of {rows}: {median(rates):.0f} rows/s")
+    for count, rates in in_process.items():
+        lines.append(f"in process: {median(rates):.4g} {unit.format(count)}")
     return "\n".join([*lines, *notes, _machine()])
 
 
 def as_json(
-    points: Sequence[Point], engine: Mapping[int, Sequence[float]], notes: list[str]
+    points: Sequence[Point], in_process: Mapping[int, Sequence[float]], notes: list[str]
 ) -> str:
     """Medians and all single measurements."""
     document = {
@@ -49,7 +54,7 @@ def as_json(
         "machine": _machine(),
         "notes": notes,
         "summary": summarise(points),
-        "engine_rows_per_second": {str(rows): median(rates) for rows, rates in engine.items()},
+        "in_process": {str(count): median(rates) for count, rates in in_process.items()},
         "points": [asdict(point) for point in points],
     }
     return json.dumps(document, indent=2)

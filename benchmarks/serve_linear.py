@@ -140,7 +140,7 @@ def main() -> None:
                     cpu = system.cpu_seconds()
                     report = load.measure(system.target, connections, args.seconds, args.tool)
                     points.append(Point(system.name, report, system.cpu_seconds() - cpu))
-    print(table(points, engine, notes))
+    print(table(points, engine, "rows/s in batches of {}", notes))
     if args.export:
         args.export.write_text(as_json(points, engine, notes))
 
