@@ -113,10 +113,11 @@ class Request:
             PayloadTooLarge: it is over the limit; said before it is read, where its length is.
             UnsupportedMediaType: it is compressed.
         """
-        encoding = self.header(b"content-encoding")
-        if encoding not in (None, "", "identity"):
+        encoding = self.headers.get(b"content-encoding", b"")
+        if encoding not in (b"", b"identity"):
             raise UnsupportedMediaType(
-                f"content encoding {encoding!r} is not taken", context={"wanted": "identity"}
+                f"content encoding {encoding.decode('latin-1')!r} is not taken",
+                context={"wanted": "identity"},
             )
         declared = self.headers.get(b"content-length")
         if declared is not None and int(declared) > self.limit:
