@@ -1,7 +1,8 @@
 """Paths and options that hold for every command; where each value comes from.
 
-Precedence: flag > environment (PADDLESRV_*) > ./paddlesrv.yaml > user config > default.
-`SETTINGS` is the one list from which the environment table, `env` and the docs are made.
+Precedence: flag > environment (PADDLESRV_*) > default. What a server is started with is another
+matter: see `paddlesrv.server.config`. `SETTINGS` is the one list from which the environment
+table, `env` and the docs are made.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Setting:
     field: str
     env: str
     help: str
+    flag: str | None = None
 
 
 SETTINGS = (
@@ -35,6 +37,7 @@ SETTINGS = (
         "offline",
         "PADDLESRV_OFFLINE",
         "1: open no connection to the outside; use what is installed.",
+        flag="--offline",
     ),
     Setting(
         "index_url",
@@ -44,7 +47,7 @@ SETTINGS = (
     Setting(
         "catalogue", "PADDLESRV_CATALOGUE", "Another manifest than the one inside the package."
     ),
-    Setting("debug", "PADDLESRV_DEBUG", "1: show tracebacks."),
+    Setting("debug", "PADDLESRV_DEBUG", "1: show tracebacks.", flag="-vv"),
 )
 
 
@@ -76,25 +79,63 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `PADDLESRV_*` over the defaults; an empty variable counts as unset.
+class InForce(msgspec.Struct, frozen=True):
+    """Settings, and per field where its value comes from: a flag, a variable, or `default`."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(flags: Mapping[str, object], environ: Mapping[str, str] | None = None) -> InForce:
+    """The settings in force: flags over `PADDLESRV_*` over the defaults.
+
+    Args:
+        flags: Values by field, only of flags that were given.
+        environ: The environment; an empty variable counts as unset.
 
     Raises:
         UsageError: a switch is neither 0/1, true/false, yes/no nor on/off.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, object] = {}
+    origins: dict[str, str] = {}
     for setting in SETTINGS:
         text = environ.get(setting.env, "")
-        if not text:
-            continue
-        if setting.field in ("offline", "debug"):
-            values[setting.field] = _switch(setting.env, text)
-        elif setting.field in ("home", "catalogue"):
-            values[setting.field] = Path(text).expanduser()
+        if setting.field in flags:
+            values[setting.field] = flags[setting.field]
+            origins[setting.field] = setting.flag or "flag"
+        elif text:
+            values[setting.field] = _value(setting, text)
+            origins[setting.field] = setting.env
         else:
-            values[setting.field] = text
-    return msgspec.convert(values, Settings)
+            origins[setting.field] = "default"
+    return InForce(Settings(**values), origins)  # type: ignore[arg-type]
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `PADDLESRV_*` over the defaults; an empty variable counts as unset.
+
+    Raises:
+        UsageError: as `resolve`.
+    """
+    return resolve({}, environ).settings
+
+
+def debug_wanted(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment asks for tracebacks; a value that is no switch counts as no."""
+    environ = os.environ if environ is None else environ
+    try:
+        return _switch("PADDLESRV_DEBUG", environ.get("PADDLESRV_DEBUG") or "0")
+    except UsageError:
+        return False
+
+
+def _value(setting: Setting, text: str) -> object:
+    if setting.field in ("offline", "debug"):
+        return _switch(setting.env, text)
+    if setting.field in ("home", "catalogue"):
+        return Path(text).expanduser()
+    return text
 
 
 def _switch(name: str, text: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.models.tensor import Tensor
+
+if TYPE_CHECKING:  # the command line reads options, and must not load numpy for that
+    from paddlesrv.models.tensor import Tensor
 
 EngineName = Literal["paddle", "onnxruntime"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]

@@ -14,6 +14,17 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+_names: dict[np.dtype[Any], str] = {}
+
+
+def dtype_name(data: Array) -> str:
+    """The name of an array's element type; numpy works it out anew each time, which is slow."""
+    name = _names.get(data.dtype)
+    if name is None:
+        name = _names[data.dtype] = data.dtype.name
+    return name
+
+
 @dataclass(slots=True)
 class Tensor:
     """An array, and its level-of-detail offsets if its rows are sequences laid end to end.

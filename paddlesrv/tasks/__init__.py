@@ -1,1 +1,46 @@
-"""One module per task: request -> tensors, tensors -> result, result -> picture."""
+"""One module per task: request -> tensors, tensors -> result, result -> picture.
+
+`TASKS` says where each task lives; a task's module, and with it OpenCV and Pillow, is imported
+when a task is made, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paddlesrv.models.spec import ModelSpec
+    from paddlesrv.tasks.base import Task
+
+TASKS: Mapping[str, tuple[str, str]] = {
+    "text-detection": ("paddlesrv.tasks.text_detection", "TextDetection"),
+    "text-line-orientation": ("paddlesrv.tasks.text_orientation", "TextOrientation"),
+    "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),
+    "ocr": ("paddlesrv.tasks.ocr", "Ocr"),
+    "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
+}
+"""Task name -> its module and class."""
+
+
+def make_task(
+    spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
+) -> Task | None:
+    """The task of a model; None if nothing is known of what its tensors mean.
+
+    Args:
+        spec: The model.
+        root: Its directory; `spec.files` are relative to it.
+        components: For a pipeline, the tasks of its component models, by role.
+
+    Raises:
+        IntegrityError: a file that the task needs is missing or does not fit the network.
+        UsageError: the model's parameters are not those of its task.
+    """
+    if spec.task not in TASKS:
+        return None
+    module, name = TASKS[spec.task]
+    task: Task = getattr(import_module(module), name)(spec, root, components)
+    return task

@@ -1,0 +1,79 @@
+"""How a failed command ends: the one place that turns exceptions into words and exit codes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from paddlesrv.cli.output import Output
+from paddlesrv.errors import PaddlesrvError, UsageError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports of a program that a closed pipe has ended (128 + SIGPIPE)."""
+
+_ALIGNED = 24
+"""Longer names (addresses) stand out of line, so that the others stay together."""
+
+# The base of all errors in the command line itself. Its class lies in click or inside typer,
+# depending on typer's version; typer's own name for one of its children is what both have.
+CommandLineError = typer.BadParameter.__mro__[2]
+
+
+def show(error: BaseException, output: Output, argv: Sequence[str], *, debug: bool) -> int:
+    """Tell a person (or a program, with `--json`) what went wrong; the exit code."""
+    known = _known(error, argv)
+    if debug and not isinstance(error, CommandLineError):
+        traceback.print_exception(error, file=sys.stderr)
+    if output.json:
+        record = {"code": known.code, "message": known.message, "hint": _first(known.hints)}
+        output.document({"error": record | _details(known)})
+        return known.exit_code
+    output.error_line(known.message, "error:", "red")
+    width = max((len(name) for name in known.context if len(name) <= _ALIGNED), default=0)
+    for name, text in known.context.items():
+        output.error_line(f"  {name:<{width}}   {text}")
+    if known.hints:
+        output.error_line()
+    for hint in known.hints:
+        output.error_line(hint, "hint:", "cyan")
+    return known.exit_code
+
+
+def _known(error: BaseException, argv: Sequence[str]) -> PaddlesrvError:
+    """The error as one of ours."""
+    if isinstance(error, PaddlesrvError):
+        return error
+    if isinstance(error, CommandLineError):
+        return _usage(error)
+    again = shlex.join(["paddlesrv", *argv, "-vv"])
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return PaddlesrvError(f"{error.strerror}{place}", hints=[f"see where: {again}"])
+    text = " ".join(str(error).split())
+    return PaddlesrvError(
+        f"unexpected {type(error).__name__}{': ' if text else ''}{text}",
+        hints=[f"see where: {again}"],
+    )
+
+
+def _usage(error: BaseException) -> UsageError:
+    """What the parser says of a command line, in our form."""
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "paddlesrv"
+    message = message.rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], hints=[f"see: {command} --help"])
+
+
+def _first(hints: Sequence[str]) -> str | None:
+    return hints[0] if hints else None
+
+
+def _details(error: PaddlesrvError) -> dict[str, object]:
+    """What a program may want besides: all hints, and the context as it is."""
+    return {"hints": list(error.hints), "context": error.context}

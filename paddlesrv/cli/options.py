@@ -1,0 +1,166 @@
+"""Flags that several commands share, and how they become a `ModelConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paddlesrv.errors import UsageError
+
+if TYPE_CHECKING:
+    from paddlesrv.server.config import ModelConfig, ServerConfig
+
+
+class PrecisionWord(str, Enum):
+    """How numbers are kept while a network runs."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
+class EngineWord(str, Enum):
+    """What runs a network."""
+
+    paddle = "paddle"
+    onnxruntime = "onnxruntime"
+
+
+Gpu = Annotated[
+    str | None,
+    typer.Option("--gpu", metavar="IDS", help="GPUs by number: 0, or 0,1; models take turns."),
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Run on the CPU (the default).")]
+PrecisionFlag = Annotated[
+    PrecisionWord | None,
+    typer.Option("--precision", metavar="fp32|fp16|bf16|int8", help="Precision of the numbers."),
+]
+EngineFlag = Annotated[
+    EngineWord | None,
+    typer.Option("--engine", metavar="paddle|onnxruntime", help="What runs the network."),
+]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0: everywhere.")
+]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
+]
+MaxBatchSize = Annotated[
+    int | None, typer.Option(min=1, metavar="ROWS", help="Rows in one run, at most.")
+]
+MaxDelay = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="MS", help="How long a batch may wait to grow, in ms."),
+]
+MaxQueue = Annotated[
+    int | None, typer.Option(min=1, metavar="ROWS", help="Rows that may wait; more get 429.")
+]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.001, metavar="S", help="Time for one request, in seconds.")
+]
+MaxBody = Annotated[
+    float | None, typer.Option(min=0.001, metavar="MB", help="Largest request body, in MB.")
+]
+Instances = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Worker processes for each model.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Threads in one run; 0: cores / instances.")
+]
+Grace = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="S", help="Time for requests in flight at the end, in seconds."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """The flags that say where and how a model runs; None is a flag that was not given."""
+
+    gpu: str | None = None
+    cpu: bool = False
+    precision: PrecisionWord | None = None
+    engine: EngineWord | None = None
+    instances: int | None = None
+    threads: int | None = None
+    max_batch_size: int | None = None
+    max_delay_ms: float | None = None
+    max_queue: int | None = None
+    timeout_s: float | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """What was given, as fields of a `ModelConfig`; without the device."""
+        values = {
+            "precision": self.precision and self.precision.value,
+            "engine": self.engine and self.engine.value,
+            "instances": self.instances,
+            "threads": self.threads,
+            "max_batch_size": self.max_batch_size,
+            "max_delay_ms": self.max_delay_ms,
+            "max_queue": self.max_queue,
+            "timeout_s": self.timeout_s,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    def applied(self, models: Sequence[ModelConfig]) -> tuple[ModelConfig, ...]:
+        """The models with these flags over what they had.
+
+        Raises:
+            UsageError: the flags contradict each other.
+        """
+        from msgspec.structs import replace
+
+        devices = self._devices(len(models))
+        changed = []
+        for index, model in enumerate(models):
+            device = {"device": devices[index % len(devices)]} if devices else {}
+            changed.append(replace(model, **self.fields(), **device))
+        return tuple(changed)
+
+    def _devices(self, models: int) -> list[str]:
+        if self.gpu is None:
+            return ["cpu"] if self.cpu else []
+        if self.cpu:
+            raise UsageError("--cpu and --gpu together", hints=["keep one of them"])
+        ids = [word.strip() for word in self.gpu.split(",")]
+        if not all(word.isascii() and word.isdigit() and len(word) < 5 for word in ids):
+            raise UsageError(
+                f"--gpu takes numbers, not {self.gpu!r}", hints=["the first GPU: --gpu 0"]
+            )
+        if len(ids) > models:
+            raise UsageError(
+                f"{len(ids)} GPUs for {models} model{'s' if models != 1 else ''}",
+                context={"wanted": "at most one GPU for each model"},
+                hints=["start one server for each GPU, each on a port of its own"],
+            )
+        return [f"gpu:{int(word)}" for word in ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The flags for a whole server; None is a flag that was not given."""
+
+    host: str | None = None
+    port: int | None = None
+    max_body_mb: float | None = None
+    grace_s: float | None = None
+
+    def applied(self, config: ServerConfig) -> ServerConfig:
+        """The configuration with these flags over what it had, checked as a file would be.
+
+        Raises:
+            UsageError: a value does not fit.
+        """
+        import msgspec
+
+        from paddlesrv.server.config import convert_config
+
+        given = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        given = {field: value for field, value in given.items() if value is not None}
+        changed = msgspec.structs.replace(config, **given)
+        return convert_config(msgspec.to_builtins(changed), "the command line")

@@ -1,0 +1,298 @@
+"""`serve`: from names to a running server."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paddlesrv.cli import options
+from paddlesrv.cli.command import command
+from paddlesrv.cli.progress import watching
+from paddlesrv.cli.shell import Shell
+from paddlesrv.errors import Busy, UsageError
+
+if TYPE_CHECKING:
+    from paddlesrv.engines.devices import DeviceInfo
+    from paddlesrv.server.config import ServerConfig
+    from paddlesrv.server.locate import Located
+    from paddlesrv.server.run import Started
+
+PANEL = "Serving"
+CONFIG_FILE = Path("paddlesrv.yaml")
+"""Served by a bare `serve`."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(
+        app,
+        "serve",
+        panel=PANEL,
+        examples=[
+            "paddlesrv serve ocr",
+            "paddlesrv serve resnet50 --gpu 0 --precision fp16",
+            "paddlesrv serve ocr lac --port 0 --instances 2",
+            "paddlesrv serve ./my_model --dry-run",
+            "paddlesrv serve --config paddlesrv.yaml",
+        ],
+    )(serve)
+
+
+def serve(
+    shell: Shell,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Names, aliases, or directories with a model; none: ./paddlesrv.yaml.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Models and limits from a file; flags go before it."),
+    ] = None,
+    gpu: options.Gpu = None,
+    cpu: options.Cpu = False,
+    precision: options.PrecisionFlag = None,
+    engine: options.EngineFlag = None,
+    host: options.Host = None,
+    port: options.Port = None,
+    max_batch_size: options.MaxBatchSize = None,
+    max_delay: options.MaxDelay = None,
+    max_queue: options.MaxQueue = None,
+    timeout: options.Timeout = None,
+    max_body: options.MaxBody = None,
+    instances: options.Instances = None,
+    threads: options.Threads = None,
+    grace: options.Grace = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, start and fetch nothing.")
+    ] = False,
+) -> int:
+    """Serve models over HTTP until Ctrl-C.
+
+    Models that are not here are fetched first.
+    """
+    from msgspec.structs import replace
+
+    running = options.Running(
+        gpu=gpu,
+        cpu=cpu,
+        precision=precision,
+        engine=engine,
+        instances=instances,
+        threads=threads,
+        max_batch_size=max_batch_size,
+        max_delay_ms=max_delay,
+        max_queue=max_queue,
+        timeout_s=timeout,
+    )
+    base = _base(models or [], config)
+    limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
+    asked = limits.applied(replace(base, models=running.applied(base.models)))
+    source = ["--config", str(config)] if config is not None else models or []
+    return _Start(shell, asked, shlex.join(["paddlesrv", "serve", *source])).run(dry_run)
+
+
+def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
+    """What is served before flags are looked at."""
+    from paddlesrv.server.config import ModelConfig, ServerConfig, load_config
+
+    if models and config is not None:
+        raise UsageError(
+            "names of models and --config together",
+            hints=[f"put {', '.join(models)} into {config}, or leave --config out"],
+        )
+    if models:
+        return ServerConfig(models=tuple(ModelConfig(name=name) for name in models))
+    if config is None and not CONFIG_FILE.is_file():
+        raise UsageError(
+            "no model named, and there is no ./paddlesrv.yaml",
+            hints=["see what there is: paddlesrv list", "then: paddlesrv serve MODEL"],
+        )
+    return load_config(config or CONFIG_FILE)
+
+
+class _Start:
+    """One start of a server; each step refuses what later ones would have to undo."""
+
+    def __init__(self, shell: Shell, config: ServerConfig, command: str) -> None:
+        self._shell = shell
+        self._out = shell.output
+        self._config = config
+        self._command = command
+        self._began = time.monotonic()
+
+    def run(self, dry_run: bool) -> int:
+        """Names, devices, port, files, server: in that order, the cheap refusals first."""
+        from paddlesrv.server.locate import locate, missing
+
+        located = locate(self._config.models, self._shell.catalogue, self._shell.store)
+        for model in located:
+            if model.by_alias:
+                self._out.note(f"{model.asked} -> {model.config.name} (alias)")
+        devices = self._check_devices(located)
+        # Held from here on, so that nobody takes it while models are fetched.
+        bound = self._bind()
+        try:
+            absent = missing(located, self._shell.store)
+            if dry_run:
+                self._tell_plan(located, absent, devices)
+                return 0
+            self._get(absent)
+            return self._serve(located, devices, bound)
+        finally:
+            bound.close()
+
+    def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
+        from paddlesrv.engines.devices import check
+        from paddlesrv.server.config import engine_options
+
+        return [check(engine_options(model.config), self._command) for model in located]
+
+    def _bind(self) -> socket:
+        from paddlesrv.server.run import bind
+
+        try:
+            return bind(self._config.host, self._config.port)
+        except Busy as error:
+            port = self._config.port
+            other = port + 1 if port < 65535 else port - 1
+            raise Busy(
+                error.message,
+                context=error.context,
+                hints=[
+                    f"take any free port: {self._command} --port 0",
+                    f"take another one: {self._command} --port {other}",
+                ],
+            ) from None
+
+    def _get(self, missing: Sequence[str]) -> None:
+        if not missing:
+            return
+        from paddlesrv.zoo.install import Installer
+
+        shell = self._shell
+        again = shlex.join(["paddlesrv", *shell.argv])
+        shell.interrupted = f"interrupted; go on where it stopped: {again}"
+        with watching(self._out, lambda model, path: None) as observer:
+            Installer(shell.catalogue, shell.store, shell.settings, observer).get(missing)
+        shell.interrupted = "interrupted"
+
+    def _serve(
+        self, located: Sequence[Located], devices: Sequence[DeviceInfo], bound: socket
+    ) -> int:
+        from msgspec.structs import replace
+
+        from paddlesrv.server.launch import plan, setups
+        from paddlesrv.server.locate import find_local
+        from paddlesrv.server.run import run_server
+
+        shell = self._shell
+        planned = plan(
+            [model.config for model in located],
+            lambda name: find_local(located, shell.catalogue, shell.store, name),
+        )
+        for model, device in zip(located, devices, strict=True):
+            self._tell_model(model, device)
+        start_logging(shell.flags.verbose)
+        config = replace(self._config, models=tuple(model.config for model in located))
+        return run_server(
+            config,
+            setups(planned),
+            bound,
+            lambda started: self._tell_ready(located, started),
+        )
+
+    def _tell_model(self, model: Located, device: DeviceInfo) -> None:
+        self._out.note(f"model    {self._place(model)}")
+        self._out.note(f"device   {device_line(model, device)}")
+
+    def _place(self, model: Located) -> str:
+        if model.directory is not None:
+            return str(model.directory)
+        installed = self._shell.store.installed(model.config.name)
+        return str(installed.path) if installed is not None else model.config.name
+
+    def _tell_ready(self, located: Sequence[Located], started: Started) -> None:
+        seconds = time.monotonic() - self._began
+        names = [model.config.name for model in located]
+
+        def human() -> None:
+            out = self._out
+            out.note(f"loaded   in {started.load_seconds:.1f} s")
+            out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
+            out.line(f"serving  {started.url}   HTTP")
+            out.line(
+                "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
+            )
+            out.line(f"ready in {seconds:.1f} s; {self._try(located[0], started.url)}", "green")
+
+        record = {"url": started.url, "models": names, "ready_seconds": round(seconds, 3)}
+        self._out.answer(record, names=[started.url], human=human)
+
+    def _try(self, model: Located, url: str) -> str:
+        from paddlesrv.cli.inputs import example_input
+
+        task = model.entry.task if model.entry is not None else None
+        stop = "(Ctrl-C stops)"
+        if task is None:
+            return f"try: curl {url}/v2/models/{model.config.name}   {stop}"
+        asked = shlex.quote(model.asked)
+        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}   {stop}"
+
+    def _tell_plan(
+        self, located: Sequence[Located], missing: Sequence[str], devices: Sequence[DeviceInfo]
+    ) -> None:
+        address = f"http://{self._config.host}:{self._config.port}"
+
+        def human() -> None:
+            for model, device in zip(located, devices, strict=True):
+                name = model.config.name
+                fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
+                self._out.line(f"model    {name}{fetched}")
+                self._out.line(f"device   {device_line(model, device)}")
+            self._out.line(f"would serve {address}")
+
+        self._out.answer(
+            {
+                "dry_run": True,
+                "url": address,
+                "models": [model.config for model in located],
+                "missing": list(missing),
+            },
+            names=[model.config.name for model in located],
+            human=human,
+        )
+
+
+def _routes(model: Located) -> list[str]:
+    """What can be asked of a model: a pipeline takes no tensors, an own one nothing else."""
+    name = model.config.name
+    easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
+    if model.entry is None:
+        return [tensors]
+    return [easy] if model.entry.components else [easy, tensors]
+
+
+def device_line(model: Located, device: DeviceInfo) -> str:
+    """Where and how a model runs: device, precision, engine."""
+    config = model.config
+    memory = f" ({device.memory_bytes / 2**30:.0f} GiB)" if device.memory_bytes else ""
+    return f"{config.device} {device.name}{memory}, {config.precision}, engine {config.engine}"
+
+
+def start_logging(verbose: int) -> None:
+    """Let the server's log go to stderr: warnings, with -v also what it does."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("paddlesrv").setLevel(level)

@@ -1,0 +1,275 @@
+"""The server's configuration: its types, reading it from YAML, writing it as commented YAML.
+
+One typed description holds the models, how each runs, and the limits; a config file, the flags of
+`serve` and (later) deployments all end in a `ServerConfig`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision
+from paddlesrv.errors import UsageError
+
+AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
+AtLeast0 = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+DeviceWord = Annotated[str, msgspec.Meta(pattern=r"^(cpu|gpu:[0-9]+)$")]
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One served model and how it runs.
+
+    `name` is a catalogue name, an alias, or a path to a model's directory. `threads` 0 means the
+    machine's cores divided by `instances`, at least 1; `max_batch_size` None the model's own
+    default. `max_queue` is in rows, `max_delay_ms` in milliseconds, `timeout_s` in seconds.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    engine: EngineName = "paddle"
+    device: DeviceWord = "cpu"
+    precision: Precision = "fp32"
+    instances: AtLeast1 = 1
+    threads: AtLeast0 = 0
+    max_batch_size: AtLeast1 | None = None
+    max_delay_ms: NotNegative = 0.0
+    max_queue: AtLeast1 = 1024
+    timeout_s: Positive = 30.0
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a server is started with.
+
+    `max_body_mb` is in units of 1,000,000 bytes; `grace_s` (how long requests in flight may go on
+    after SIGTERM) and `load_timeout_s` (how long a model may take to load) in seconds. Port 0
+    takes any free port.
+    """
+
+    models: Annotated[tuple[ModelConfig, ...], msgspec.Meta(min_length=1)]
+    host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 9393
+    max_body_mb: Positive = 64.0
+    max_connections: AtLeast1 = 1024
+    grace_s: NotNegative = 30.0
+    load_timeout_s: Positive = 120.0
+
+
+# What each field takes, in words: said by `load_config` when a value does not fit, and written
+# beside the field by `render_config`. A test holds it equal to the fields above.
+ACCEPTED: Mapping[str, str] = {
+    "models": "a list of models, at least one",
+    "host": "an address or host name to listen on",
+    "port": "0 to 65535; 0 takes a free one",
+    "max_body_mb": "a number above 0, in MB",
+    "max_connections": "a whole number from 1",
+    "grace_s": "a number from 0, in seconds",
+    "load_timeout_s": "a number above 0, in seconds",
+    "name": "a catalogue name or alias, or the path of a model's directory",
+    "engine": "paddle or onnxruntime",
+    "device": "cpu or gpu:N, e.g. gpu:0",
+    "precision": "fp32, fp16, bf16 or int8",
+    "instances": "a whole number from 1",
+    "threads": "a whole number from 0; 0: cores / instances",
+    "max_batch_size": "a whole number from 1, or null for the model's own",
+    "max_delay_ms": "a number from 0, in milliseconds",
+    "max_queue": "a whole number from 1, in rows",
+    "timeout_s": "a number above 0, in seconds",
+}
+
+_PURPOSE: Mapping[str, str] = {
+    "host": "Where the server listens; 0.0.0.0 is every interface.",
+    "port": "All protocols share it; 0 takes a free one.",
+    "max_body_mb": "Larger request bodies are refused with 413.",
+    "max_connections": "Connections open at the same time.",
+    "grace_s": "Time for requests in flight after SIGTERM.",
+    "load_timeout_s": "A model that loads longer than this has failed.",
+    "name": "Catalogue name, alias, or path of a model's directory.",
+    "engine": "What runs the network: paddle or onnxruntime.",
+    "device": "cpu, or gpu:N.",
+    "precision": "fp32, fp16, bf16 or int8.",
+    "instances": "Worker processes; each holds the whole model.",
+    "threads": "Threads inside one run; 0: cores / instances.",
+    "max_batch_size": "Rows in one run; null: the model's own default.",
+    "max_delay_ms": "How long a batch may wait to grow.",
+    "max_queue": "Rows that may wait; more are refused with 429.",
+    "timeout_s": "A request older than this is answered with 504.",
+}
+
+
+def engine_options(config: ModelConfig) -> EngineOptions:
+    """How one instance of a configured model runs its network."""
+    kind, _, index = config.device.partition(":")
+    return EngineOptions(
+        engine=config.engine,
+        device=Device("gpu", int(index)) if kind == "gpu" else Device(),
+        precision=config.precision,
+        threads=config.threads or default_threads(config.instances),
+    )
+
+
+def default_threads(instances: int) -> int:
+    """Threads inside one run: the cores that this process may use, divided among the instances."""
+    return max(1, usable_cores() // instances)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def load_config(path: Path) -> ServerConfig:
+    """The configuration in a YAML file.
+
+    Raises:
+        UsageError: the file is not there, is no YAML, or a value in it does not fit; the error
+            names the place in the file (`models[0].precision`) and what is accepted there.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"the config file {path} cannot be read: {error.strerror or error}",
+            hints=["write one: paddlesrv config gen MODEL -o paddlesrv.yaml"],
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the config file {path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f"the config file {path} is not valid YAML", context=_yaml_context(error)
+        ) from error
+    return convert_config(data, str(path))
+
+
+def convert_config(data: Any, origin: str) -> ServerConfig:
+    """The configuration in plain data, as YAML or JSON hold it; `origin` is named in errors.
+
+    Raises:
+        UsageError: as `load_config`.
+    """
+    try:
+        return msgspec.convert(data, ServerConfig)
+    except msgspec.ValidationError as error:
+        raise _explain(error, data, origin) from error
+
+
+def render_config(config: ServerConfig, notes: Mapping[str, str] | None = None) -> str:
+    """The configuration as commented YAML that `load_config` reads back equal.
+
+    Args:
+        config: What to write.
+        notes: Why a value is what it is, by place ("models[0].threads"); said in place of the
+            general comment on that field.
+    """
+    notes = notes or {}
+    lines = ["# paddlesrv server configuration; start it with: paddlesrv serve --config FILE", ""]
+    rows: list[tuple[str, str]] = []
+    for field in ServerConfig.__struct_fields__:
+        if field != "models":
+            rows.append((f"{field}: {_scalar(getattr(config, field))}", _comment(field, notes)))
+    lines += _aligned(rows)
+    lines += ["", "models:"]
+    for index, model in enumerate(config.models):
+        rows = []
+        for field in ModelConfig.__struct_fields__:
+            lead = "  - " if field == "name" else "    "
+            text = f"{lead}{field}: {_scalar(getattr(model, field))}"
+            rows.append((text, _comment(field, notes, f"models[{index}].")))
+        lines += _aligned(rows)
+    return "\n".join(lines) + "\n"
+
+
+def _comment(field: str, notes: Mapping[str, str], prefix: str = "") -> str:
+    text = " ".join(notes.get(prefix + field, _PURPOSE[field]).split())
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(text) for text, _ in rows)
+    return [f"{text:<{width}}  # {comment}" for text, comment in rows]
+
+
+def _scalar(value: object) -> str:
+    import yaml
+
+    # Quoted strings cannot be taken for numbers, switches or dates.
+    style = '"' if isinstance(value, str) else None
+    text = yaml.safe_dump(value, default_style=style, width=math.inf)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _yaml_context(error: Exception) -> dict[str, str]:
+    mark = getattr(error, "problem_mark", None)
+    context = {"found": str(getattr(error, "problem", None) or error).splitlines()[0]}
+    if mark is not None:
+        context["at"] = f"line {mark.line + 1}, column {mark.column + 1}"
+    return context
+
+
+def _explain(error: msgspec.ValidationError, data: Any, origin: str) -> UsageError:
+    """The error for a value that does not fit: where it is, what is there, what is accepted."""
+    text, _, place = str(error).partition(" - at `$")
+    place = place.rstrip("`").lstrip(".")
+    wanted_hint = "see a complete one: paddlesrv config gen MODEL"
+    if "unknown field" in text:
+        field = text.split("`")[1]
+        return _unknown_field(field, place, origin)
+    if "missing required field" in text:
+        field = text.split("`")[1]
+        where = f"{place}.{field}" if place else field
+        return UsageError(
+            f"{where} is missing in {origin}",
+            context={"wanted": ACCEPTED.get(field, text)},
+            hints=[wanted_hint],
+        )
+    if not place:
+        return UsageError(
+            f"{origin} holds no server configuration",
+            context={"found": _shown(data), "wanted": "a mapping with `models`"},
+            hints=[wanted_hint],
+        )
+    field = place.rpartition(".")[2]
+    wanted = ACCEPTED.get(field, "a mapping with `name`" if field.startswith("models[") else text)
+    return UsageError(
+        f"{place} in {origin} is not accepted",
+        context={"found": _shown(_at(data, place)), "wanted": wanted},
+        hints=[f"correct {place} in {origin}"],
+    )
+
+
+def _unknown_field(field: str, place: str, origin: str) -> UsageError:
+    import difflib
+
+    known = (ModelConfig if place.startswith("models[") else ServerConfig).__struct_fields__
+    close = difflib.get_close_matches(field, known, n=1)
+    where = f"{place}.{field}" if place else field
+    return UsageError(
+        f"{where} in {origin} is no known option",
+        context={"wanted": "one of " + ", ".join(known)},
+        hints=[f"did you mean {close[0]}?"] if close else [f"remove {where} from {origin}"],
+    )
+
+
+def _at(data: Any, place: str) -> Any:
+    """The value at a place such as `models[0].precision`; None where there is none."""
+    for part in place.replace("[", ".").replace("]", "").split("."):
+        try:
+            data = data[int(part)] if isinstance(data, list) else data[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return data
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,78 @@
+"""From a server's configuration and installed models to what the service needs to serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.server.config import ModelConfig, engine_options
+from paddlesrv.server.scheduler import Limits
+from paddlesrv.server.service import ModelSetup
+from paddlesrv.tasks import make_task
+from paddlesrv.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that lies on this machine: what it is, where, and its other names."""
+
+    spec: ModelSpec
+    root: Path
+    aliases: tuple[str, ...] = ()
+
+
+def plan(
+    configs: Sequence[ModelConfig], find: Callable[[str], LocalModel]
+) -> list[tuple[ModelConfig, LocalModel]]:
+    """The models to start, in order: components before the pipelines that are made of them.
+
+    A component that is configured itself keeps its own configuration; otherwise it takes that of
+    its pipeline.
+    """
+    found = [(config, find(config.name)) for config in configs]
+    planned: dict[str, tuple[ModelConfig, LocalModel]] = {}
+    own = {model.spec.name: (config, model) for config, model in found}
+    for config, model in found:
+        for component in model.spec.components.values():
+            if component not in planned:
+                inherited = msgspec.structs.replace(config, name=component, max_batch_size=None)
+                planned[component] = own.get(component) or (inherited, find(component))
+        planned.setdefault(model.spec.name, (config, model))
+    return list(planned.values())
+
+
+def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup]:
+    """What the service needs of each planned model.
+
+    Raises:
+        IntegrityError: a file that a task needs is missing or damaged.
+    """
+    made: list[ModelSetup] = []
+    tasks: dict[str, Task] = {}
+    for config, model in planned:
+        spec = model.spec
+        components = {role: tasks[name] for role, name in spec.components.items()}
+        task = make_task(spec, model.root, components)
+        if task is not None:
+            tasks[spec.name] = task
+        made.append(
+            ModelSetup(
+                spec=spec,
+                root=model.root,
+                task=task,
+                aliases=model.aliases,
+                options=engine_options(config),
+                instances=config.instances,
+                limits=Limits(
+                    max_batch_size=config.max_batch_size or spec.max_batch_size,
+                    max_delay=config.max_delay_ms / 1e3,
+                    max_queue=config.max_queue,
+                    timeout=config.timeout_s,
+                ),
+            )
+        )
+    return made

@@ -1,0 +1,159 @@
+"""Which model a name in a configuration means: one of the catalogue, an own one, or a directory.
+
+Nothing here opens a connection, and nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paddlesrv.errors import IntegrityError, NotFound, UsageError
+from paddlesrv.server.config import ModelConfig
+
+if TYPE_CHECKING:
+    from paddlesrv.models.spec import ModelSpec
+    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.zoo.catalogue import Catalogue
+    from paddlesrv.zoo.entries import Entry
+    from paddlesrv.zoo.store import Store
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+&-]+")
+
+
+@dataclass(frozen=True)
+class Located:
+    """A configured model once its name is understood.
+
+    `config.name` is the model's own name from here on; `asked` is what was written. Exactly one of
+    `entry` (a model of the catalogue), `directory` (a directory outside the store) or neither (an
+    own model in the store) is set.
+    """
+
+    config: ModelConfig
+    asked: str
+    entry: Entry | None = None
+    directory: Path | None = None
+    by_alias: bool = False
+
+
+def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -> list[Located]:
+    """What each configured name means.
+
+    A name with a separator in it is a path; another one is a name first, and the path of a
+    directory only where no model is called so.
+
+    Raises:
+        NotFound: a name means nothing.
+        UsageError: two of them mean the same model.
+    """
+    found = [_locate(config, catalogue, store) for config in configs]
+    asked: dict[str, str] = {}
+    for model in found:
+        name = model.config.name
+        if name in asked:
+            raise UsageError(
+                f"{name} is configured twice",
+                context={"found": f"{asked[name]}, {model.asked}"},
+                hints=["name each model once; --instances gives it several workers"],
+            )
+        asked[name] = model.asked
+    return found
+
+
+def missing(located: Sequence[Located], store: Store) -> list[str]:
+    """Models of the catalogue that are not installed, or whose components are not."""
+    names = []
+    for model in located:
+        if model.entry is not None:
+            parts = (model.entry.name, *model.entry.components.values())
+            if any(store.installed(part) is None for part in parts):
+                names.append(model.entry.name)
+    return names
+
+
+def find_local(
+    located: Sequence[Located], catalogue: Catalogue, store: Store, name: str
+) -> LocalModel:
+    """A located model, or a component of one, as it lies on this machine.
+
+    Raises:
+        NotFound: it is not installed.
+        IntegrityError: its directory holds no model that can be served.
+    """
+    from paddlesrv.server.launch import LocalModel
+
+    for model in located:
+        if model.config.name == name and model.directory is not None:
+            return LocalModel(read_directory(model.directory, name), model.directory)
+    installed = store.installed(name)
+    if installed is None:
+        raise NotFound(f"{name} is not installed", hints=[f"get it: paddlesrv get {name}"])
+    try:
+        aliases = catalogue.get(name).aliases
+    except NotFound:
+        aliases = ()
+    return LocalModel(installed.spec, installed.directory, aliases)
+
+
+def read_directory(directory: Path, name: str) -> ModelSpec:
+    """The spec of a model that lies in a directory; without one of its own, it takes tensors.
+
+    Raises:
+        IntegrityError: it holds no model, or a damaged one.
+    """
+    from paddlesrv.models.signature import read_signature
+    from paddlesrv.models.spec import ModelSpec
+
+    own = directory / "spec.json"
+    if own.is_file():
+        try:
+            spec = msgspec.json.decode(own.read_bytes(), type=ModelSpec)
+            return msgspec.structs.replace(spec, name=name)
+        except msgspec.MsgspecError as error:
+            raise IntegrityError(
+                f"{own} is not a model's description: {error}",
+                hints=[f"remove it, and the files alone decide: rm {own}"],
+            ) from error
+    signature = read_signature(directory)
+    return ModelSpec(
+        name=name,
+        task="tensors",
+        format=signature.format,
+        program=signature.program,
+        params=signature.params,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+    )
+
+
+def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
+    path = Path(config.name).expanduser()
+    if "/" in config.name or "\\" in config.name:
+        return _directory(config, path)
+    try:
+        resolved = catalogue.resolve(config.name)
+    except NotFound:
+        if path.is_dir():
+            return _directory(config, path)
+        if _NOT_IN_NAMES.search(config.name) or store.installed(config.name) is None:
+            raise
+        return Located(config, config.name)
+    named = msgspec.structs.replace(config, name=resolved.entry.name)
+    return Located(named, config.name, resolved.entry, by_alias=resolved.by_alias)
+
+
+def _directory(config: ModelConfig, path: Path) -> Located:
+    if not path.is_dir():
+        raise NotFound(
+            f"{config.name} is not a directory with a model",
+            hints=["see the models that have names: paddlesrv list"],
+        )
+    directory = path.resolve()
+    name = _NOT_IN_NAMES.sub("-", directory.name).strip("-.") or "model"
+    return Located(msgspec.structs.replace(config, name=name), config.name, directory=directory)

@@ -1,0 +1,98 @@
+"""What `/metrics` shows: Prometheus metrics in base units, labelled by model."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from paddlesrv import __version__
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own (several servers may share a process)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        model = ("model",)
+        self._requests = Counter(
+            "paddlesrv_requests", "Answers sent.", ("model", "protocol", "code"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._request_seconds = Histogram(
+            "paddlesrv_request_seconds", "From the whole request to its answer.",
+            ("model", "protocol"), buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self.queue_seconds = Histogram(
+            "paddlesrv_queue_seconds", "From the queue to a worker.", model,
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self.infer_seconds = Histogram(
+            "paddlesrv_infer_seconds", "The engine's time for one batch.", model,
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self.batch_rows = Histogram(
+            "paddlesrv_batch_rows", "Rows in a batch that ran.", model,
+            buckets=_ROWS, registry=self.registry,
+        )  # fmt: skip
+        self.rejected = Counter(
+            "paddlesrv_rejected", "Requests that were not computed.", ("model", "reason"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.worker_restarts = Counter(
+            "paddlesrv_worker_restarts", "Workers that died and were started again.", model,
+            registry=self.registry,
+        )  # fmt: skip
+        self.ready = Gauge(
+            "paddlesrv_model_ready", "1 while a worker serves the model.", model,
+            registry=self.registry,
+        )  # fmt: skip
+        self.queue_depth = Gauge(
+            "paddlesrv_queue_depth", "Rows that wait in the queue.", model, registry=self.registry
+        )
+        self.in_flight = Gauge(
+            "paddlesrv_inflight", "Requests accepted and not yet answered.", model,
+            registry=self.registry,
+        )  # fmt: skip
+        info = Gauge(
+            "paddlesrv_build_info", "1; what runs here.", ("version",), registry=self.registry
+        )
+        info.labels(__version__).set(1)
+        self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, model: str, protocol: str, code: int, seconds: float) -> None:
+        """Count one answer and its time."""
+        bound = self._bound.get((model, protocol, code))
+        if bound is None:
+            bound = (
+                self._requests.labels(model, protocol, str(code)),
+                self._request_seconds.labels(model, protocol),
+            )
+            self._bound[model, protocol, code] = bound
+        bound[0].inc()
+        bound[1].observe(seconds)
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)
+
+
+class ModelMetrics:
+    """The metrics of one model, looked up once."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._rejected = metrics.rejected
+        self._model = model
+        self.queue_seconds = metrics.queue_seconds.labels(model)
+        self.infer_seconds = metrics.infer_seconds.labels(model)
+        self.batch_rows = metrics.batch_rows.labels(model)
+        self.worker_restarts = metrics.worker_restarts.labels(model)
+        self.ready = metrics.ready.labels(model)
+        self.queue_depth = metrics.queue_depth.labels(model)
+        self.in_flight = metrics.in_flight.labels(model)
+
+    def rejected(self, reason: str) -> None:
+        """Count a request that was turned away: queue_full, deadline, draining, not_ready."""
+        self._rejected.labels(self._model, reason).inc()

@@ -1,0 +1,1 @@
+"""Codecs: bytes in, requests out, and back. Pure: no I/O, no engine, no clock."""

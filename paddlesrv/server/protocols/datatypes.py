@@ -1,0 +1,104 @@
+"""Names of element types in the Open Inference Protocol, and how JSON values become arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from paddlesrv.errors import InvalidInput
+from paddlesrv.models.tensor import Array
+
+TO_NUMPY = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "object",
+}  # fmt: skip
+FROM_NUMPY = {numpy_name: name for name, numpy_name in TO_NUMPY.items()}
+
+MAX_DIMENSIONS = 16
+"""More than any network has; bounds the work on a malformed shape."""
+
+
+def check_shape(name: str, shape: list[int]) -> int:
+    """The number of elements of a shape that came from outside.
+
+    Raises:
+        InvalidInput: a dimension is negative, or there are too many.
+    """
+    if len(shape) > MAX_DIMENSIONS or any(d < 0 for d in shape):
+        raise InvalidInput(
+            f"tensor {name!r} has an impossible shape",
+            context={
+                "found": str(shape[: MAX_DIMENSIONS + 1]),
+                "wanted": f"at most {MAX_DIMENSIONS} dimensions, none negative",
+            },
+        )
+    count = 1
+    for dimension in shape:
+        count *= dimension
+    return count
+
+
+def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Array:
+    """An array from the nested or flat lists of a JSON request.
+
+    Nothing is converted that would lose something: no fraction in an integer, no number out of
+    range, no text for a number.
+
+    Raises:
+        InvalidInput: the values are not of that type, or not as many as the shape says.
+    """
+    count = check_shape(name, shape)
+    if datatype == "BYTES":
+        return _texts(name, shape, count, data)
+    if datatype not in TO_NUMPY or datatype == "FP16":
+        raise InvalidInput(
+            f"tensor {name!r} has a datatype that JSON cannot carry",
+            context={"found": datatype, "wanted": ", ".join(d for d in TO_NUMPY if d != "FP16")},
+            hints=["send it as binary data"] if datatype in ("FP16", "BF16") else [],
+        )
+    try:
+        values = np.array(data)
+    except ValueError:
+        values = np.array([None])  # lists of different lengths
+    wanted = np.dtype(TO_NUMPY[datatype])
+    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[wanted.kind]
+    if values.dtype.kind not in kinds and values.size:
+        raise InvalidInput(
+            f"tensor {name!r} has values that are not {datatype}",
+            context={"wanted": f"numbers in a list, nested as {shape} or flat"},
+        )
+    if values.size != count:
+        raise InvalidInput(
+            f"tensor {name!r} has as many values as its shape does not say",
+            context={"found": f"{values.size} values", "wanted": f"{count} for shape {shape}"},
+        )
+    if wanted.kind in "iu" and values.size:
+        limits = np.iinfo(wanted)
+        if int(values.min()) < limits.min or int(values.max()) > limits.max:
+            raise InvalidInput(
+                f"tensor {name!r} has values out of range for {datatype}",
+                context={"wanted": f"{limits.min} to {limits.max}"},
+            )
+    return values.astype(wanted).reshape(shape)
+
+
+def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
+    flat: list[bytes] = []
+    stack = [iter(data)]
+    while stack:
+        item = next(stack[-1], None)
+        if item is None:
+            stack.pop()
+        elif isinstance(item, list):
+            stack.append(iter(item))
+        elif isinstance(item, str):
+            flat.append(item.encode())
+        else:
+            raise InvalidInput(f"tensor {name!r} has values that are not text")
+    if len(flat) != count:
+        raise InvalidInput(f"tensor {name!r} has {len(flat)} values, its shape says {count}")
+    array = np.empty(count, dtype=object)
+    array[:] = flat
+    return array.reshape(shape)

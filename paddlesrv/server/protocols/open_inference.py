@@ -1,0 +1,266 @@
+"""The Open Inference Protocol over HTTP (KServe v2), with the binary tensor extension.
+
+Specification: KServe open-inference-protocol, `inference_rest.md`; binary tensors: Triton
+Inference Server, `extension_binary_data.md`. A sequence input's offsets travel as one more
+INT64 tensor, `NAME.lod`, in both directions.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from paddlesrv.errors import InvalidInput
+from paddlesrv.models.spec import ModelSpec, TensorSpec
+from paddlesrv.models.tensor import Array, Tensor, dtype_name
+from paddlesrv.server.protocols.datatypes import FROM_NUMPY, TO_NUMPY, check_shape, from_json
+from paddlesrv.server.request import InferRequest, InferResponse
+from paddlesrv.server.validation import LOD_SUFFIX
+
+EXTENSIONS = ("binary_tensor_data",)
+PLATFORM = {
+    "paddle-program": "paddle_inference",
+    "paddle-pir": "paddle_inference",
+    "onnx": "onnx_onnxv1",
+    "pipeline": "paddlesrv_pipeline",
+}
+
+Parameters = dict[str, str | int | float | bool]
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Input]
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+    outputs: list[_Output] | None = None
+
+
+class OutputForms(msgspec.Struct, frozen=True):
+    """Which outputs the client wants in binary: by name, and for all others."""
+
+    by_name: dict[str, bool] = {}
+    default: bool = False
+
+    def binary(self, name: str) -> bool:
+        """Whether that output goes as bytes behind the JSON."""
+        return self.by_name.get(name, self.default)
+
+
+_decoder = msgspec.json.Decoder(_Request)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(
+    model: str, version: str | None, body: bytes, header_length: str | None
+) -> tuple[InferRequest, OutputForms]:
+    """A request from its body.
+
+    Args:
+        model: The model's name, from the path.
+        version: Its version, from the path.
+        body: The whole body.
+        header_length: The value of `Inference-Header-Content-Length`, if it came.
+
+    Raises:
+        InvalidInput: the body is not a request; the message says where and why.
+    """
+    header, blobs = _cut(body, header_length)
+    try:
+        message = _decoder.decode(header)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"the request is not an inference request: {error}") from None
+    except RecursionError:
+        raise InvalidInput("the request is nested too deeply") from None
+    inputs: dict[str, Tensor] = {}
+    position = 0
+    for part in message.inputs:
+        if part.name in inputs:
+            raise InvalidInput(f"tensor {part.name!r} comes twice")
+        size = (part.parameters or {}).get("binary_data_size")
+        if size is None:
+            if part.data is None:
+                raise InvalidInput(f"tensor {part.name!r} has neither data nor binary_data_size")
+            data = from_json(part.name, part.datatype, part.shape, part.data)
+        else:
+            if part.data is not None:
+                raise InvalidInput(f"tensor {part.name!r} has both data and binary_data_size")
+            blob, position = _take(part.name, blobs, position, size)
+            data = _from_bytes(part.name, part.datatype, part.shape, blob)
+        inputs[part.name] = Tensor(data)
+    if position != len(blobs):
+        raise InvalidInput(
+            "bytes are left behind the last tensor",
+            context={"found": f"{len(blobs)} bytes", "wanted": f"{position} by binary_data_size"},
+        )
+    wanted = message.outputs or []
+    forms = OutputForms(
+        {
+            o.name: bool(o.parameters["binary_data"])
+            for o in wanted
+            if o.parameters and "binary_data" in o.parameters
+        },
+        bool((message.parameters or {}).get("binary_data_output", False)),
+    )
+    request = InferRequest(
+        model=model,
+        inputs=inputs,
+        version=version,
+        id=message.id,
+        outputs=tuple(o.name for o in wanted),
+        timeout=_timeout(message.parameters),
+    )
+    return request, forms
+
+
+def encode(response: InferResponse, forms: OutputForms) -> tuple[bytes, int | None]:
+    """The body of an answer, and the length of its JSON part if bytes follow it.
+
+    Values that are not finite have no JSON form: they become null; binary output keeps them.
+    """
+    outputs: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for name, tensor in response.outputs.items():
+        outputs.append(_output(name, tensor.data, forms.binary(name), blobs))
+        if tensor.lod is not None:
+            offsets = np.array(tensor.lod, dtype=np.int64)
+            outputs.append(_output(name + LOD_SUFFIX, offsets, forms.binary(name), blobs))
+    message: dict[str, Any] = {"model_name": response.model, "model_version": response.version}
+    if response.id is not None:
+        message["id"] = response.id
+    message["outputs"] = outputs
+    header = _encoder.encode(message)
+    if not blobs:
+        return header, None
+    return b"".join([header, *blobs]), len(header)
+
+
+def describe(spec: ModelSpec, version: str) -> dict[str, Any]:
+    """A model's metadata."""
+    return {
+        "name": spec.name,
+        "versions": [version],
+        "platform": PLATFORM[spec.format],
+        "inputs": _describe(spec.inputs),
+        "outputs": _describe(spec.outputs),
+        "properties": {"task": spec.task, "format": spec.format},
+    }
+
+
+def _describe(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = []
+    for t in tensors:
+        shape = list(t.shape)
+        if shape and t.batching != "whole":
+            shape[0] = -1
+        datatype = FROM_NUMPY.get(t.dtype, t.dtype.upper())
+        described.append({"name": t.name, "datatype": datatype, "shape": shape})
+        if t.lod_level:
+            lod = {"name": t.name + LOD_SUFFIX, "datatype": "INT64", "shape": [-1]}
+            described.append(lod)
+    return described
+
+
+def _cut(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    if header_length is None:
+        return body, b""
+    if not (header_length.isascii() and header_length.isdigit()) or len(header_length) > 18:
+        raise InvalidInput(
+            "Inference-Header-Content-Length is not a number",
+            context={"found": header_length[:40]},
+        )
+    length = int(header_length)
+    if length > len(body):
+        raise InvalidInput(
+            "Inference-Header-Content-Length is larger than the body",
+            context={"found": f"{length} of {len(body)} bytes"},
+        )
+    return body[:length], body[length:]
+
+
+def _take(name: str, blobs: bytes, position: int, size: Any) -> tuple[bytes, int]:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise InvalidInput(f"binary_data_size of tensor {name!r} is not a number of bytes")
+    if position + size > len(blobs):
+        raise InvalidInput(
+            f"the binary data of tensor {name!r} is cut short",
+            context={"found": f"{len(blobs) - position} bytes", "wanted": f"{size} bytes"},
+        )
+    return blobs[position : position + size], position + size
+
+
+def _from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array:
+    count = check_shape(name, shape)
+    if datatype not in TO_NUMPY:
+        raise InvalidInput(
+            f"tensor {name!r} has an unknown datatype",
+            context={"found": datatype, "wanted": ", ".join(TO_NUMPY)},
+        )
+    if datatype == "BYTES":
+        return _bytes_elements(name, shape, count, blob)
+    dtype = np.dtype(TO_NUMPY[datatype]).newbyteorder("<")
+    if len(blob) != count * dtype.itemsize:
+        raise InvalidInput(
+            f"the binary data of tensor {name!r} is not as long as its shape",
+            context={
+                "found": f"{len(blob)} bytes",
+                "wanted": f"{count * dtype.itemsize} bytes for {datatype} {shape}",
+            },
+        )
+    return np.frombuffer(blob, dtype=dtype).reshape(shape)
+
+
+def _bytes_elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
+    elements: list[bytes] = []
+    position = 0
+    while position < len(blob) and len(elements) < count:
+        if position + 4 > len(blob):
+            break
+        (length,) = struct.unpack_from("<I", blob, position)
+        position += 4
+        if position + length > len(blob):
+            break
+        elements.append(blob[position : position + length])
+        position += length
+    if len(elements) != count or position != len(blob):
+        raise InvalidInput(f"the binary data of tensor {name!r} is not {count} elements of BYTES")
+    array = np.empty(count, dtype=object)
+    array[:] = elements
+    return array.reshape(shape)
+
+
+def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[str, Any]:
+    datatype = FROM_NUMPY[dtype_name(data)]
+    output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(data.shape)}
+    if binary or datatype == "FP16":
+        blob = data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+        output["parameters"] = {"binary_data_size": len(blob)}
+        blobs.append(blob)
+    else:
+        output["data"] = data.ravel().tolist()
+    return output
+
+
+def _timeout(parameters: dict[str, Any] | None) -> float | None:
+    """The `timeout` parameter: microseconds, as in Triton's scheduling policy extension."""
+    value = (parameters or {}).get("timeout")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInput("the parameter 'timeout' must be a number of microseconds")
+    return value / 1e6 if value else None

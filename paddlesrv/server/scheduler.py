@@ -1,0 +1,503 @@
+"""The scheduler of one model: a bounded queue, batches, workers, deadlines, failures.
+
+Batches form while workers are busy: a batch is assembled in a worker's second slot and grows
+until the worker is free, so that nothing waits for a batch that nobody adds to. `max_delay`
+lets an idle worker wait for company; zero, the default, never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from paddlesrv.errors import (
+    DeadlineExceeded,
+    EngineError,
+    Overloaded,
+    Unavailable,
+)
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.tensor import Tensor
+from paddlesrv.server.batching import BatchWriter, Key, UndividableError, divide, merge_key
+from paddlesrv.server.messages import Done, Failed
+from paddlesrv.server.metrics import ModelMetrics
+from paddlesrv.server.request import Timing
+from paddlesrv.server.workers import SLOTS, Worker, WorkerListener
+
+log = logging.getLogger("paddlesrv.scheduler")
+
+MAX_BATCH_BYTES = 256 << 20
+"""Inputs of one batch; fewer rows than `max_batch_size` are merged when rows are this large."""
+
+MAX_ATTEMPTS = 2
+"""How often a request may be in a worker when it dies, before the request is suspected."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a model's requests are queued and merged. Rows are batch rows, times are seconds."""
+
+    max_batch_size: int
+    max_delay: float
+    max_queue: int
+    timeout: float
+
+
+class _State(Enum):
+    QUEUED = 1
+    BATCHED = 2
+    ENDED = 3
+
+
+class _Pending:
+    """One request (or part of one) on its way through the queue and a batch."""
+
+    __slots__ = (
+        "alone",
+        "attempts",
+        "compute",
+        "deadline",
+        "future",
+        "inputs",
+        "key",
+        "queued_at",
+        "rows",
+        "state",
+        "taken_at",
+        "timer",
+    )
+
+    def __init__(
+        self, inputs: Mapping[str, Tensor], rows: int, key: Key | None, now: float
+    ) -> None:
+        self.inputs = inputs
+        self.rows = rows
+        self.key = key
+        self.alone = key is None
+        self.attempts = 0
+        self.queued_at = now
+        self.taken_at = now
+        self.compute = 0.0
+        self.state = _State.QUEUED
+        self.deadline = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+        self.future: asyncio.Future[dict[str, Tensor]]
+
+
+class _Batch:
+    """Requests that share a run; grows until it is sealed and sent."""
+
+    __slots__ = ("capacity", "key", "members", "rows", "slot", "writer")
+
+    def __init__(self, key: Key | None, capacity: int, slot: int, writer: BatchWriter) -> None:
+        self.key = key
+        self.capacity = capacity
+        self.slot = slot
+        self.writer = writer
+        self.members: list[_Pending] = []
+        self.rows = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one worker is doing: the batch it runs, and the next, which still grows."""
+
+    worker: Worker
+    running: _Batch | None = None
+    next: _Batch | None = None
+
+
+class Scheduler(WorkerListener):
+    """Queues, merges and runs the requests for one model on its workers."""
+
+    def __init__(self, spec: ModelSpec, limits: Limits, metrics: ModelMetrics) -> None:
+        self.spec = spec
+        self.limits = limits
+        self.queued_rows = 0
+        self.in_flight = 0
+        self._metrics = metrics
+        self._lanes: list[_Lane] = []
+        self._groups: dict[Key | None, deque[_Pending]] = {}
+        self._first: deque[_Pending] = deque()  # to be run alone, before anything else
+        self._batches = True
+        self._pump_scheduled = False
+        self._delay_timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker serves."""
+        return any(lane.worker.ready for lane in self._lanes)
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Its workers, ready or not."""
+        return [lane.worker for lane in self._lanes]
+
+    def add_worker(self, worker: Worker) -> None:
+        """Have a worker serve this queue as soon as it is ready."""
+        self._lanes.append(_Lane(worker))
+
+    async def submit(
+        self, inputs: Mapping[str, Tensor], rows: int, deadline: float, timing: Timing
+    ) -> dict[str, Tensor]:
+        """Queue validated inputs of at most `max_batch_size` rows; their outputs.
+
+        Cancelling the call takes the request out of the queue.
+
+        Args:
+            inputs: Tensors by name, valid for the model.
+            rows: The batch that the request is by itself.
+            deadline: On the clock of `time.monotonic`.
+            timing: Where queue and compute time are added.
+
+        Raises:
+            Overloaded: the queue is full.
+            Unavailable: no worker serves; or the request was in two workers that died.
+            DeadlineExceeded: time ran out, queued or running.
+            EngineError: the network failed on this very request.
+        """
+        self._refuse_if_unavailable(rows)
+        now = time.monotonic()
+        if deadline <= now:
+            raise self._too_late("before it was queued")
+        pending = _Pending(inputs, rows, merge_key(self.spec, inputs), now)
+        pending.future = self._loop.create_future()
+        pending.deadline = deadline
+        pending.timer = self._loop.call_later(deadline - now, self._expire, pending)
+        self.in_flight += 1
+        self._enqueue(pending)
+        try:
+            return await pending.future
+        finally:
+            self._end(pending)
+            waited = pending.taken_at - pending.queued_at
+            self._metrics.queue_seconds.observe(waited)
+            timing.queue += waited
+            timing.compute += pending.compute
+
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        self._metrics.ready.set(float(self.ready))
+        self._metrics.queue_depth.set(self.queued_rows)
+        self._metrics.in_flight.set(self.in_flight)
+
+    async def close(self) -> None:
+        """End the workers; whoever still waits is told that the server has gone."""
+        for lane in self._lanes:
+            for batch in (lane.running, lane.next):
+                for pending in batch.members if batch else ():
+                    self._fail(pending, Unavailable("the server is shutting down"))
+        for queue in (self._first, *self._groups.values()):
+            for pending in queue:
+                self._fail(pending, Unavailable("the server is shutting down"))
+        await asyncio.gather(*(lane.worker.close() for lane in self._lanes))
+
+    # -- the queue ---------------------------------------------------------------------------
+
+    def _refuse_if_unavailable(self, rows: int) -> None:
+        if not self.ready:
+            self._metrics.rejected("not_ready")
+            raise Unavailable(
+                f"model {self.spec.name!r} is not ready: no worker serves it",
+                hints=["it is being started again; try in a moment"],
+                retry_after=1,
+            )
+        if self.queued_rows + rows > self.limits.max_queue:
+            self._metrics.rejected("queue_full")
+            raise Overloaded(
+                f"the queue of model {self.spec.name!r} is full",
+                context={"queued rows": f"{self.queued_rows} of {self.limits.max_queue}"},
+                hints=["try again later, or raise --max-queue or --instances"],
+                retry_after=1,
+            )
+
+    def _enqueue(self, pending: _Pending) -> None:
+        pending.state = _State.QUEUED
+        self.queued_rows += pending.rows
+        if pending.alone or not self._batches:
+            if pending.attempts:
+                self._first.appendleft(pending)
+            else:
+                self._first.append(pending)
+        else:
+            group = self._groups.get(pending.key)
+            if group is None:
+                group = self._groups[pending.key] = deque()
+            group.append(pending)
+        self._schedule_pump()
+
+    def _expire(self, pending: _Pending) -> None:
+        pending.timer = None
+        queued = pending.state is _State.QUEUED
+        self._metrics.rejected("deadline")
+        self._fail(pending, self._too_late("in the queue" if queued else "while it ran"))
+
+    def _too_late(self, where: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the request to model {self.spec.name!r} ran out of time {where}",
+            hints=["raise --timeout, or send less at a time"],
+        )
+
+    def _end(self, pending: _Pending) -> None:
+        """Whatever the outcome, the request is no longer anywhere."""
+        if pending.timer is not None:
+            pending.timer.cancel()
+        if pending.state is _State.QUEUED:
+            self.queued_rows -= pending.rows
+        pending.state = _State.ENDED
+        self.in_flight -= 1
+
+    @staticmethod
+    def _fail(pending: _Pending, error: Exception) -> None:
+        if not pending.future.done():
+            pending.future.set_exception(error)
+
+    # -- forming batches ---------------------------------------------------------------------
+
+    def _schedule_pump(self) -> None:
+        # Once per turn of the event loop: requests that arrived together go together.
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        for lane in self._lanes:
+            if lane.worker.ready and lane.running is None:
+                self._send_next(lane)
+        for lane in self._lanes:
+            if lane.worker.ready and lane.running is not None and self.queued_rows:
+                self._grow_next(lane)
+
+    def _send_next(self, lane: _Lane) -> None:
+        """Give an idle worker the batch that is due, if there is one."""
+        if lane.next is not None:
+            self._fill(lane.next)
+        else:
+            lane.next = self._begin_batch(lane) or self._take_over(lane)
+        batch = lane.next
+        if batch is None:
+            return
+        lane.next = None
+        alive = [p for p in batch.members if not p.future.done()]
+        if len(alive) != len(batch.members):  # somebody left while it was assembled
+            batch.members, batch.rows = [], 0
+            for pending in alive:
+                self._place(batch, pending)
+            if not alive:
+                self._schedule_pump()
+                return
+        views = batch.writer.seal([p.inputs for p in batch.members])
+        lane.running = batch
+        now = time.monotonic()
+        for pending in batch.members:
+            pending.taken_at = now
+        self._metrics.batch_rows.observe(batch.rows)
+        lane.worker.run(batch.slot, views, self.limits.timeout)
+
+    def _grow_next(self, lane: _Lane) -> None:
+        """While a worker runs, assemble what it will run next."""
+        if lane.next is None:
+            lane.next = self._begin_batch(lane)
+        else:
+            self._fill(lane.next)
+
+    def _begin_batch(self, lane: _Lane) -> _Batch | None:
+        pending = self._pop_alone()
+        if pending is not None:
+            return self._start_batch(lane, pending, 1)
+        key = self._due_group()
+        if key is None:
+            return None
+        pending = self._pop(key)
+        if pending is None:
+            return self._begin_batch(lane)  # all of that group had left
+        size = sum(t.data.nbytes for t in pending.inputs.values())
+        row_bytes = max(1, size // pending.rows)
+        capacity = max(pending.rows, min(self.limits.max_batch_size, MAX_BATCH_BYTES // row_bytes))
+        batch = self._start_batch(lane, pending, capacity)
+        self._fill(batch)
+        return batch
+
+    def _start_batch(self, lane: _Lane, first: _Pending, capacity: int) -> _Batch:
+        free = (lane.running.slot + 1) % SLOTS if lane.running else 0
+        capacity = max(capacity, first.rows)
+        segment = lane.worker.slots[free].request
+        writer = BatchWriter(self.spec, segment, first.inputs, capacity)
+        batch = _Batch(None if first.alone else first.key, capacity, free, writer)
+        self._place(batch, first)
+        return batch
+
+    def _fill(self, batch: _Batch) -> None:
+        if batch.key is None or not self._batches:
+            return
+        while batch.rows < batch.capacity:
+            pending = self._pop(batch.key, batch.capacity - batch.rows)
+            if pending is None:
+                return
+            self._place(batch, pending)
+
+    @staticmethod
+    def _place(batch: _Batch, pending: _Pending) -> None:
+        pending.state = _State.BATCHED
+        batch.writer.place(pending.inputs, batch.rows, pending.rows)
+        batch.members.append(pending)
+        batch.rows += pending.rows
+
+    def _take_over(self, lane: _Lane) -> _Batch | None:
+        """A batch assembled for a busy worker, when this one is free and nothing queues."""
+        for other in self._lanes:
+            if other is not lane and other.running is not None and other.next is not None:
+                stolen, other.next = other.next, None
+                batch = self._start_batch(lane, stolen.members[0], stolen.capacity)
+                for pending in stolen.members[1:]:
+                    self._place(batch, pending)
+                return batch
+        return None
+
+    def _due_group(self) -> Key | None:
+        """The group whose batch should go now: full, or its oldest has waited long enough."""
+        if not self.limits.max_delay:
+            return next(iter(self._groups), None)
+        now = time.monotonic()
+        earliest = None
+        for key, group in self._groups.items():
+            oldest = min((p.queued_at for p in group if not p.future.done()), default=now)
+            due = oldest + self.limits.max_delay
+            if due <= now or sum(p.rows for p in group) >= self.limits.max_batch_size:
+                return key
+            earliest = due if earliest is None else min(earliest, due)
+        if earliest is not None:
+            if self._delay_timer is not None:
+                self._delay_timer.cancel()
+            self._delay_timer = self._loop.call_later(earliest - now, self._schedule_pump)
+        return None
+
+    def _pop(self, key: Key | None, room: int | None = None) -> _Pending | None:
+        """The oldest living request of a group, if it fits; empty groups are forgotten."""
+        group = self._groups.get(key)
+        while group:
+            pending = group[0]
+            if pending.future.done():
+                group.popleft()
+                continue
+            if room is not None and pending.rows > room:
+                return None
+            group.popleft()
+            self.queued_rows -= pending.rows
+            if not group:
+                del self._groups[key]
+            return pending
+        if group is not None:
+            del self._groups[key]
+        return None
+
+    def _pop_alone(self) -> _Pending | None:
+        while self._first:
+            pending = self._first.popleft()
+            if not pending.future.done():
+                self.queued_rows -= pending.rows
+                return pending
+        return None
+
+    # -- what workers say --------------------------------------------------------------------
+
+    def worker_ready(self, worker: Worker) -> None:
+        """It may have been away: whoever was accepted before is served now."""
+        self._metrics.ready.set(1)
+        self._schedule_pump()
+
+    def worker_done(self, worker: Worker, message: Done) -> None:
+        """Send the next batch first, so that the worker runs while the outputs are divided."""
+        lane = self._lane(worker)
+        batch = lane.running
+        assert batch is not None
+        outputs = worker.slots[batch.slot].response.read(message.outputs)
+        lane.running = None
+        if self.queued_rows or lane.next is not None:
+            # The outputs lie in the finished slot: what is begun now must take the other one.
+            self._send_beside(lane, batch)
+        if lane.running is None:
+            self._schedule_pump()
+        self._metrics.infer_seconds.observe(message.seconds)
+        try:
+            shares = divide(self.spec, outputs, [p.rows for p in batch.members])
+        except UndividableError as error:
+            self._stop_batching(error)
+            self._run_each_alone(batch)
+            return
+        for pending, share in zip(batch.members, shares, strict=True):
+            pending.compute += message.seconds
+            if not pending.future.done():
+                pending.future.set_result(share)
+
+    def _send_beside(self, lane: _Lane, finished: _Batch) -> None:
+        lane.running = finished  # keeps its slot from being chosen
+        if lane.next is None:
+            lane.next = self._begin_batch(lane)
+        lane.running = None
+        if lane.next is not None:
+            self._send_next(lane)
+
+    def worker_failed(self, worker: Worker, message: Failed) -> None:
+        """One bad request spoils a batch: each of its requests is run alone, and only it fails."""
+        lane = self._lane(worker)
+        batch = lane.running
+        assert batch is not None
+        lane.running = None
+        if len(batch.members) > 1:
+            log.info("a batch of %s failed (%s)", self.spec.name, message.message)
+            self._run_each_alone(batch)
+        else:
+            error = EngineError(message.message, context=message.context, hints=message.hints)
+            self._fail(batch.members[0], error)
+        self._schedule_pump()
+
+    def worker_lost(self, worker: Worker, reason: str) -> None:
+        """Its requests get a second chance, alone; those that only waited go back to the queue."""
+        self._metrics.worker_restarts.inc()
+        lane = self._lane(worker)
+        running, following = lane.running, lane.next
+        lane.running = lane.next = None
+        self._metrics.ready.set(float(self.ready))
+        for pending in following.members if following else ():
+            if not pending.future.done():
+                self._enqueue(pending)
+        for pending in running.members if running else ():
+            if pending.future.done():
+                continue
+            pending.attempts += 1
+            pending.alone = True
+            if pending.attempts < MAX_ATTEMPTS:
+                self._enqueue(pending)
+            else:
+                self._fail(
+                    pending,
+                    Unavailable(
+                        f"the worker of model {self.spec.name!r} {reason} on this request, twice",
+                        hints=["other requests are served; look at what this one sends"],
+                    ),
+                )
+
+    def _run_each_alone(self, batch: _Batch) -> None:
+        for pending in batch.members:
+            if not pending.future.done():
+                pending.alone = True
+                self._enqueue(pending)
+
+    def _stop_batching(self, error: UndividableError) -> None:
+        log.warning("model %s cannot be batched: %s", self.spec.name, error)
+        self._batches = False
+        queued: Sequence[deque[_Pending]] = list(self._groups.values())
+        self._groups.clear()
+        for group in queued:
+            self._first.extend(group)
+
+    def _lane(self, worker: Worker) -> _Lane:
+        return next(lane for lane in self._lanes if lane.worker is worker)

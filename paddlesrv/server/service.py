@@ -1,0 +1,373 @@
+"""The service: the models that a server serves, behind two calls that every protocol uses.
+
+`infer` takes tensors and gives tensors; `predict` takes pictures, texts or features and gives
+results. Here names are resolved, input is validated, large requests are cut and rejoined, and
+the last request is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from paddlesrv.engines.base import EngineOptions
+from paddlesrv.errors import InvalidInput, NotFound, PaddlesrvError, Unavailable
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.tensor import Tensor
+from paddlesrv.server.batching import join_rows, slice_rows
+from paddlesrv.server.metrics import Metrics, ModelMetrics
+from paddlesrv.server.request import InferRequest, InferResponse, Timing
+from paddlesrv.server.scheduler import Limits, Scheduler
+from paddlesrv.server.validation import check_inputs, fold_offsets
+from paddlesrv.server.workers import ForkServer, Worker
+from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
+
+T = TypeVar("T")
+
+VERSION = "1"
+"""Each model is served in one version."""
+
+MAX_ITEMS = 256
+"""Pictures, texts or rows in one `predict` request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSetup:
+    """All that is needed to serve one model: what it is, where it runs, how it queues.
+
+    For a pipeline (`spec.components`), only the task and the timeout count.
+    """
+
+    spec: ModelSpec
+    root: Path
+    task: Task | None
+    aliases: tuple[str, ...] = ()
+    options: EngineOptions
+    instances: int = 1
+    limits: Limits
+
+
+@dataclass
+class ServedModel:
+    """A model while it is served; `scheduler` is None for a pipeline."""
+
+    setup: ModelSetup
+    scheduler: Scheduler | None
+    components: list[ServedModel] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its name in the catalogue (or of its directory)."""
+        return self.setup.spec.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be taken now; a pipeline is as ready as all its parts."""
+        if self.scheduler is not None:
+            return self.scheduler.ready
+        return all(c.ready for c in self.components)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The results of one `predict` call, in the order of its inputs."""
+
+    model: ServedModel
+    results: list[msgspec.Struct]
+    timing: Timing
+
+
+class Service:
+    """Models by name, and the two calls."""
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics()
+        self.models: dict[str, ServedModel] = {}
+        self.stopping = False
+        """Not ready any more, though requests that still come are answered."""
+        self.draining = False
+        """Nothing new is taken."""
+        self._aliases: dict[str, ServedModel] = {}
+        self._fork_servers: dict[tuple[str, bool], ForkServer] = {}
+        # Decoding and drawing pictures: OpenCV lets go of the interpreter lock.
+        self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="task")
+        self.in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # -- life --------------------------------------------------------------------------------
+
+    def add(self, setup: ModelSetup, *, load_timeout: float) -> ServedModel:
+        """Begin to serve a model: its workers start loading. Components come before pipelines."""
+        if setup.spec.format == "pipeline":
+            components = [self.models[name] for name in setup.spec.components.values()]
+            served = ServedModel(setup, None, components)
+        else:
+            scheduler = Scheduler(
+                setup.spec, setup.limits, ModelMetrics(self.metrics, setup.spec.name)
+            )
+            for _ in range(setup.instances):
+                worker = Worker(
+                    self._fork_server(setup.options),
+                    setup.spec,
+                    setup.root,
+                    setup.options,
+                    scheduler,
+                    load_timeout,
+                )
+                scheduler.add_worker(worker)
+                worker.start()
+            served = ServedModel(setup, scheduler)
+        self.models[served.name] = served
+        for alias in setup.aliases:
+            self._aliases[alias] = served
+        return served
+
+    async def loaded(self) -> None:
+        """Wait until every worker has loaded its model.
+
+        Raises:
+            PaddlesrvError: what the first worker that could not load says of it.
+        """
+        workers = [w for m in self.models.values() if m.scheduler for w in m.scheduler.workers]
+        await asyncio.gather(*(w.loaded for w in workers))
+
+    async def warm_up(self) -> None:
+        """Answer each task's own example once: first runs are slow, and broken models show here.
+
+        Raises:
+            PaddlesrvError: a model cannot answer its own example.
+        """
+        for model in self.models.values():
+            if model.setup.task is not None:
+                await self.predict(model.name, [model.setup.task.example()], TaskOptions())
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model would take a request now."""
+        loaded = bool(self.models) and all(m.ready for m in self.models.values())
+        return loaded and not self.stopping
+
+    async def drain(self, grace: float) -> bool:
+        """Take nothing new and wait for what was accepted; whether all of it was answered."""
+        self.stopping = self.draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), grace)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """End workers and fork servers; nothing of the service is left."""
+        self.stopping = self.draining = True
+        schedulers = [m.scheduler for m in self.models.values() if m.scheduler]
+        await asyncio.gather(*(s.close() for s in schedulers))
+        for server in self._fork_servers.values():
+            server.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def observe(self) -> None:
+        """Bring the gauges up to date, for whoever is about to read them."""
+        for model in self.models.values():
+            if model.scheduler is not None:
+                model.scheduler.observe()
+
+    # -- the two calls -----------------------------------------------------------------------
+
+    def find(self, name: str, version: str | None = None) -> ServedModel:
+        """A served model by its name or alias.
+
+        Raises:
+            NotFound: no such model is served here, or not in that version.
+        """
+        model = self.models.get(name) or self._aliases.get(name)
+        if model is None:
+            close = get_close_matches(name, [*self.models, *self._aliases], 1)
+            hints = [f"did you mean {close[0]!r}?"] if close else []
+            raise NotFound(
+                f"model {name!r} is not served here",
+                context={"served": ", ".join(self.models) or "none"},
+                hints=hints,
+            )
+        if version not in (None, "", VERSION):
+            raise NotFound(f"model {name!r} has no version {version!r}; it has {VERSION!r}")
+        return model
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Run a model on tensors.
+
+        Raises:
+            NotFound, InvalidInput, Overloaded, Unavailable, DeadlineExceeded, EngineError.
+        """
+        model = self.find(request.model, request.version)
+        scheduler = model.scheduler
+        if scheduler is None:
+            raise InvalidInput(
+                f"{model.name!r} is a pipeline and takes no tensors",
+                hints=[f"POST a picture to /predict/{model.name}"],
+            )
+        spec = model.setup.spec
+        inputs = fold_offsets(spec, request.inputs)
+        rows = check_inputs(spec, inputs)
+        wanted = request.outputs or tuple(o.name for o in spec.outputs)
+        for name in wanted:
+            if not any(o.name == name for o in spec.outputs):
+                raise InvalidInput(
+                    f"model {spec.name!r} has no output {name!r}",
+                    context={"wanted": ", ".join(o.name for o in spec.outputs)},
+                )
+        timing = Timing()
+        started = time.monotonic()
+        deadline = started + self._seconds(model, request.timeout)
+        self._enter()
+        try:
+            outputs = await self._submit(scheduler, inputs, rows, deadline, timing)
+        finally:
+            self._leave()
+        timing.total = time.monotonic() - started
+        chosen = {name: outputs[name] for name in wanted}
+        return InferResponse(model.name, VERSION, chosen, request.id, timing)
+
+    async def predict(
+        self,
+        name: str,
+        items: Sequence[TaskInput],
+        options: TaskOptions,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """Let a model's task answer each input; all of them are in flight together.
+
+        Raises:
+            NotFound, InvalidInput, Overloaded, Unavailable, DeadlineExceeded, EngineError.
+        """
+        model = self.find(name)
+        task = model.setup.task
+        if task is None:
+            raise InvalidInput(
+                f"model {model.name!r} has no task; it takes tensors",
+                hints=[f"POST tensors to /v2/models/{model.name}/infer"],
+            )
+        if not items:
+            raise InvalidInput("the request has no input", context={"wanted": _kinds(task)})
+        if len(items) > MAX_ITEMS:
+            raise InvalidInput(f"{len(items)} inputs in one request, more than {MAX_ITEMS}")
+        for item in items:
+            if item.kind not in task.accepts:
+                raise InvalidInput(
+                    f"model {model.name!r} does not take {item.kind}",
+                    context={"found": item.kind, "wanted": _kinds(task)},
+                )
+        timing = Timing()
+        started = time.monotonic()
+        runner = _Runner(self, timing, started + self._seconds(model, timeout))
+        self._enter()
+        try:
+            if len(items) == 1:
+                results = [await task.answer(items[0], options, runner)]
+            else:
+                answers = [task.answer(item, options, runner) for item in items]
+                results = await _together([_numbered(a, i) for i, a in enumerate(answers)])
+        finally:
+            self._leave()
+        timing.total = time.monotonic() - started
+        return Prediction(model, results, timing)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    async def _submit(
+        self,
+        scheduler: Scheduler,
+        inputs: Mapping[str, Tensor],
+        rows: int,
+        deadline: float,
+        timing: Timing,
+    ) -> dict[str, Tensor]:
+        limit = scheduler.limits.max_batch_size
+        if rows <= limit or any(t.batching == "whole" for t in scheduler.spec.inputs):
+            return await scheduler.submit(inputs, rows, deadline, timing)
+        parts = [
+            slice_rows(scheduler.spec, inputs, start, min(start + limit, rows))
+            for start in range(0, rows, limit)
+        ]
+        answers = await _together(
+            [
+                scheduler.submit(part, min(limit, rows - i * limit), deadline, timing)
+                for i, part in enumerate(parts)
+            ]
+        )
+        return join_rows(answers)
+
+    def _enter(self) -> None:
+        if self.draining:
+            raise Unavailable("the server is shutting down", retry_after=1)
+        self.in_flight += 1
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
+
+    @staticmethod
+    def _seconds(model: ServedModel, timeout: float | None) -> float:
+        limit = model.setup.limits.timeout
+        return limit if timeout is None or timeout <= 0 else min(limit, timeout)
+
+    def _fork_server(self, options: EngineOptions) -> ForkServer:
+        key = (options.engine, options.device.kind == "cpu")
+        if key not in self._fork_servers:
+            self._fork_servers[key] = ForkServer(options.engine, preload=key[1])
+        return self._fork_servers[key]
+
+
+class _Runner:
+    """What a task sees of the service while it answers one request."""
+
+    def __init__(self, service: Service, timing: Timing, deadline: float) -> None:
+        self._service = service
+        self._timing = timing
+        self._deadline = deadline
+
+    async def infer(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        scheduler = self._service.models[model].scheduler
+        assert scheduler is not None, "a task runs networks, not pipelines"
+        rows = check_inputs(scheduler.spec, dict(inputs), trusted=True)
+        return await self._service._submit(scheduler, inputs, rows, self._deadline, self._timing)
+
+    async def compute(self, function: Callable[..., T], *args: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._service.pool, function, *args)
+
+
+async def _together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all; when one fails, cancel the others, so that nothing runs for nobody."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def _numbered(call: Awaitable[T], index: int) -> T:
+    """An error that says which of several inputs it is about."""
+    try:
+        return await call
+    except PaddlesrvError as error:
+        error.context.setdefault("input", f"number {index}, counted from 0")
+        raise
+
+
+def _kinds(task: Task) -> str:
+    return " or ".join(task.accepts)

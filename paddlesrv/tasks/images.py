@@ -1,0 +1,145 @@
+"""The bytes of a picture file -> pixels, and back. Everything odd about picture files ends here.
+
+Pixels are always height x width x 3, blue-green-red, uint8, upright as a viewer shows them:
+
+- EXIF orientation is applied.
+- Transparency is laid on white, as on paper: what is hidden under full transparency is often
+  black, and black text on it would vanish.
+- Grey and palette become colour; of 16 bits per channel the upper 8 are kept.
+- Of several frames or pages, the first one counts.
+
+Pillow decodes, not OpenCV: of a JPEG that was cut off, OpenCV makes a picture with a grey rest
+and says nothing, Pillow refuses it.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from paddlesrv.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from paddlesrv.models.tensor import Array
+
+MAX_PIXELS = 50_000_000
+"""Width x height, read from the header before anything is decoded: 150 MB as pixels."""
+
+MIN_SIDE_PIXELS = 1
+
+ACCEPTED = ("JPEG", "PNG", "WebP", "BMP", "TIFF")
+_DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+
+# What people send by mistake, by the first bytes of the file: offset, bytes, name.
+_KNOWN = (
+    (0, b"%PDF", "a PDF"),
+    (0, b"GIF8", "a GIF"),
+    (4, b"ftypheic", "a HEIC picture"),
+    (4, b"ftypheix", "a HEIC picture"),
+    (4, b"ftypmif1", "a HEIF picture"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftyp", "a video"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "XML"),
+    (0, b"<!DOCTYPE html", "an HTML page"),
+    (0, b"<html", "an HTML page"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"\x00\x00\x01\x00", "an icon"),
+    (0, b"{", "JSON"),
+    (0, b"data:image/", "a data URL (send what follows its comma, decoded from base64)"),
+    (0, b"/9j/", "base64 text (decode it first)"),
+    (0, b"iVBORw0KGgo", "base64 text (decode it first)"),
+)
+
+# What Pillow's decoders raise on bytes that are damaged.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError,
+            struct.error, zlib.error, MemoryError)  # fmt: skip
+
+# Sizes are checked here, by MAX_PIXELS. Pillow's own limit would print a warning besides.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def decode(data: bytes) -> Array:
+    """The pixels of a picture file: height x width x 3, BGR, uint8, contiguous.
+
+    Raises:
+        InvalidInput: nothing, or a file that is damaged or cut off.
+        UnsupportedMediaType: not a picture, or of a format that is not taken.
+        PayloadTooLarge: more pixels than `MAX_PIXELS`.
+    """
+    if not data:
+        raise InvalidInput("the picture is empty (0 bytes)")
+    with _open(data) as picture:
+        _check_size(*picture.size)
+        try:
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+            rgb = _rgb(upright)
+        except _DAMAGED as error:
+            raise InvalidInput(
+                f"the {picture.format} picture of {len(data)} bytes is damaged or cut off: {error}"
+            ) from error
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+
+
+def encode_png(image: Array) -> bytes:
+    """A PNG file of pixels (height x width x 3, BGR, uint8)."""
+    done, data = cv2.imencode(".png", image)
+    if not done:
+        raise InvalidInput(f"cannot write an array of shape {image.shape} as PNG")
+    return bytes(data)
+
+
+def _open(data: bytes) -> Image.Image:
+    """The picture with only its header read."""
+    try:
+        return Image.open(io.BytesIO(data), formats=_DECODERS)
+    except _DAMAGED as error:
+        raise UnsupportedMediaType(
+            f"the input is {_what(data)}, not a picture that can be read",
+            context={"accepted": ", ".join(ACCEPTED)},
+        ) from error
+
+
+def _what(data: bytes) -> str:
+    for offset, magic, name in _KNOWN:
+        if data[offset : offset + len(magic)] == magic:
+            return name
+    return f"{len(data)} bytes that begin with 0x{data[:8].hex()}"
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < MIN_SIDE_PIXELS or height < MIN_SIDE_PIXELS:
+        raise InvalidInput(f"the picture has {width} x {height} pixels")
+    if width * height > MAX_PIXELS:
+        raise PayloadTooLarge(
+            f"the picture has {width} x {height} pixels, {width * height / 1e6:.0f} million; "
+            f"the limit is {MAX_PIXELS // 1_000_000} million",
+            hints=["send it smaller"],
+        )
+
+
+def _rgb(picture: Image.Image) -> Array:
+    if picture.mode.startswith(("I", "F")):
+        return _grey_of_more_bits(picture)
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _grey_of_more_bits(picture: Image.Image) -> Array:
+    values: Any = np.asarray(picture)
+    if picture.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+        raise InvalidInput(
+            f"the {picture.format} picture has pixels of 32 bits (mode {picture.mode})",
+            context={"accepted": "8 or 16 bits per channel"},
+        )
+    grey = (values >> 8).astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)

