@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.progress import SilentObserver
 from paddlesrv.zoo.store import Store
 from tests.unit.zoo import models
-from tests.unit.zoo.web import Web, cut
+from tests.unit.zoo.web import Web, cut, stall
 
 NEVER = Retry(delays=(), connect_delays=())
 ARCHIVE = models.serving_archive()
+NOISE = random.Random(1).randbytes(8_000_000)
 
 
 class Listener(SilentObserver):
@@ -303,31 +306,57 @@ def test_a_plan_names_the_sources_and_touches_nothing(
     assert not store.root.exists()
 
 
+PROGRAM = (
+    "import sys; from pathlib import Path\n"
+    "from paddlesrv.settings import Settings\n"
+    "from paddlesrv.zoo.catalogue import Catalogue\n"
+    "from paddlesrv.zoo.install import Installer\n"
+    "from paddlesrv.zoo.store import Store\n"
+    "manifest, store, mirror = sys.argv[1:]\n"
+    "catalogue = Catalogue.load(Path(manifest))\n"
+    "installer = Installer(catalogue, Store(Path(store)), Settings(mirror=mirror))\n"
+    "print(installer.get(['m1'])[0].spec.revision)\n"
+)
+
+
+def process_that_gets_m1(store: Store, manifest: Path, mirror: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, str(manifest), str(store.root), mirror]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
 def test_processes_that_get_one_model_at_once_agree(web: Web, store: Store, tmp_path: Path) -> None:
     url = web.put("/m1/m.tar.gz", ARCHIVE)
-    models.catalogue(tmp_path, models.entry("m1", models.https(url)))
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from paddlesrv.settings import Settings\n"
-        "from paddlesrv.zoo.catalogue import Catalogue\n"
-        "from paddlesrv.zoo.install import Installer\n"
-        "from paddlesrv.zoo.store import Store\n"
-        "manifest, store, mirror = sys.argv[1:]\n"
-        "installer = Installer(\n"
-        "    Catalogue.load(Path(manifest)), Store(Path(store)), Settings(mirror=mirror))\n"
-        "print(installer.get(['m1'])[0].spec.revision)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "manifest.yaml")]
-    command += [str(store.root), web.url]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(3)
-    ]
+    path = models.catalogue(tmp_path, models.entry("m1", models.https(url))).path
+    processes = [process_that_gets_m1(store, path, web.url) for _ in range(3)]
     answers = {process.communicate()[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     installed = store.installed("m1")
     assert installed is not None
     assert answers == {installed.spec.revision + "\n"}
     assert web.bytes_sent == len(ARCHIVE)
+    assert store.leftovers() == []
+
+
+def test_a_get_that_is_killed_leaves_nothing_visible_and_the_next_fetches_the_rest(
+    web: Web, store: Store, tmp_path: Path
+) -> None:
+    # Big enough that the client has written some of it when the server has sent it.
+    archive = models.tar_gz(
+        {"m/x.pdmodel": models.PROGRAM, "m/x.pdiparams": models.PARAMS, "m/noise": NOISE}
+    )
+    reached, release = threading.Event(), threading.Event()
+    sent = len(archive) - 1000
+    url = web.put("/m1/m.tar.gz", archive, faults=[stall(sent, reached, release)])
+    catalogue = models.catalogue(tmp_path, models.entry("m1", models.https(url)))
+    process = process_that_gets_m1(store, catalogue.path, web.url)
+    assert reached.wait(60)
+    process.kill()
+    process.communicate()
+    release.set()
+    assert nothing_visible(store)
+    kept = sum(path.stat().st_size for path in store.partial_dir.glob("*.part"))
+    assert 0 < kept <= sent
+    installer(catalogue, store, mirror=web.url).get(["m1"])
+    assert web.bytes_sent == sent + len(archive) - kept
     assert store.leftovers() == []

@@ -16,6 +16,7 @@ from paddlesrv.errors import IntegrityError, UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.zoo.digests import digests_of
 from paddlesrv.zoo.locks import locked
+from paddlesrv.zoo.partial import Identity, Partial
 from paddlesrv.zoo.progress import SilentObserver
 from paddlesrv.zoo.store import InstalledModel, Record, Store, now
 
@@ -208,3 +209,11 @@ def test_only_leftovers_of_that_age_are_pruned(store: Store) -> None:
         os.utime(path, (path.stat().st_mtime - age,) * 2)
     assert [p.name for p in store.prune(older_than_seconds=3600)] == ["old.part"]
     assert [p.name for p in store.leftovers()] == ["new.part"]
+
+
+def test_a_download_in_progress_is_no_leftover(store: Store) -> None:
+    unfinished = Partial(store.partial_dir / "f.part", SilentObserver())
+    unfinished.restart(Identity(url="https://x.invalid"))
+    assert store.prune() == []
+    unfinished.close()
+    assert {p.name for p in store.prune()} == {"f.part", "f.part.json"}
