@@ -11,11 +11,12 @@ from pathlib import Path
 from paddlesrv.errors import IntegrityError, NotFound
 from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.zoo.archive import extract, is_archive
+from paddlesrv.zoo.archive import extract
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.digests import digests_of
 from paddlesrv.zoo.entries import SHIPPED, Entry
 from paddlesrv.zoo.fetch import Fetched
+from paddlesrv.zoo.members import is_archive
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.specification import model_spec, pipeline_spec
 from paddlesrv.zoo.store import RECORD_FILE, SPEC_FILE
