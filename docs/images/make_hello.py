@@ -1,6 +1,6 @@
 """Draws hello.png, the picture of the README: a café's board in English and Chinese.
 
-    python docs/images/make_hello.py hello.png --chinese NotoSansCJK-Bold.ttc --latin DejaVuSerif-Bold.ttf
+    python make_hello.py hello.png --latin DejaVuSerif-Bold.ttf --chinese NotoSansCJK-Bold.ttc
 
 The fonts are Debian's packages fonts-noto-cjk (SIL Open Font License) and fonts-dejavu-core.
 """

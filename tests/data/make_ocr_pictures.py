@@ -2,10 +2,9 @@
 
     python tests/data/make_ocr_pictures.py tests/data/ocr --fonts DIRECTORY
 
-The directory holds the fonts named below, at any depth: Debian's fonts-dejavu-core, fonts-dejavu-
-extra, fonts-noto-cjk and fonts-wqy-microhei. The pictures are kept, so that the test does not
-depend on the fonts of a machine; this script is how to make more. The same fonts give the same
-bytes.
+The directory holds the fonts named below, at any depth: Debian's fonts-dejavu-core,
+fonts-noto-cjk and fonts-wqy-microhei. The pictures are kept, so that the test does not depend on
+the fonts of a machine; this script is how to make more. The same fonts give the same bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +42,9 @@ class Sheet(NamedTuple):
 SHEETS = [
     Sheet("pangram", [["The quick brown fox"], ["jumps over the lazy dog"]], SANS, 34),
     Sheet("invoice", [["Invoice No. 20481"], ["Date: 2024-03-17"], ["Total: $1,284.50"]], SANS, 28),
-    Sheet("serif", [["Chapter Four"], ["It was a bright cold day"], ["in April."]], SERIF, 30, CREAM),
+    Sheet(
+        "serif", [["Chapter Four"], ["It was a bright cold day"], ["in April."]], SERIF, 30, CREAM
+    ),
     Sheet("mono", [["$ ls -la /var/log"], ["error: code 404"], ["retry in 30s"]], MONO, 26),
     Sheet("sign", [["NO PARKING"], ["8 AM - 6 PM"]], BOLD, 48, "#f4c20d", INK),
     Sheet("night", [["Gate B12"], ["Boarding 18:45"]], BOLD, 40, NIGHT, CHALK),
@@ -53,28 +54,52 @@ SHEETS = [
     Sheet("address", [["221B Baker Street"], ["London NW1 6XE"]], SERIF, 32, GREEN, NAVY),
     Sheet("columns", [["Apple", "3.20"], ["Banana", "1.75"], ["Cherry", "8.40"]], SANS, 32, CREAM),
     Sheet("email", [["support@example.com"], ["+44 20 7946 0958"]], SANS, 30),
-    Sheet("gradient", [["Mountain View"], ["Elevation 1240 m"]], BOLD, 36, "#9db7d5", INK, 0, "gradient"),
+    Sheet(
+        "gradient",
+        [["Mountain View"], ["Elevation 1240 m"]],
+        BOLD,
+        36,
+        "#9db7d5",
+        INK,
+        0,
+        "gradient",
+    ),
     Sheet("noise", [["Library hours"], ["Monday to Friday"]], SANS, 36, CREAM, BROWN, 0, "noise"),
     Sheet("blurred", [["Platform 9"], ["Mind the gap"]], BOLD, 40, PAPER, NAVY, 0, "blur"),
     Sheet("weather", [["今天天气晴朗"], ["最高气温二十五度"]], NOTO, 36),
     Sheet("technology", [["深度学习模型服务"], ["人工智能改变生活"]], NOTO_BOLD, 40, NIGHT, CHALK),
-    Sheet("poem", [["床前明月光"], ["疑是地上霜"], ["举头望明月"], ["低头思故乡"]], NOTO, 38, CREAM, BROWN),
+    Sheet(
+        "poem",
+        [["床前明月光"], ["疑是地上霜"], ["举头望明月"], ["低头思故乡"]],
+        NOTO,
+        38,
+        CREAM,
+        BROWN,
+    ),
     Sheet("station", [["北京南站"], ["上海虹桥"]], NOTO_BOLD, 60, "#1b4f9c", CHALK),
     Sheet("mixed", [["订单号 A20240317"], ["数量 12 件"], ["合计 368.00 元"]], WQY, 32),
-    Sheet("menu", [["红烧牛肉面", "38"], ["番茄炒鸡蛋", "26"], ["绿豆汤", "8"]], WQY, 34, CREAM, BROWN),
+    Sheet(
+        "menu", [["红烧牛肉面", "38"], ["番茄炒鸡蛋", "26"], ["绿豆汤", "8"]], WQY, 34, CREAM, BROWN
+    ),
     Sheet("small-chinese", [["请妥善保管您的随身物品"], ["以免遗失"]], WQY, 20),
     Sheet("notice", [["公共场所"], ["禁止吸烟"]], NOTO_BOLD, 56, "#b71c1c", CHALK),
     Sheet("phone", [["客服电话 4008123123"], ["工作时间 9:00-18:00"]], NOTO, 30, GREEN, NAVY),
     Sheet("tilted-left", [["Leaning a little"], ["to the left"]], SANS, 36, PAPER, INK, 4),
     Sheet("tilted-right", [["Leaning a little"], ["to the right"]], SANS, 36, CREAM, INK, -6),
     Sheet("tilted-chinese", [["春眠不觉晓"], ["处处闻啼鸟"]], NOTO, 40, PAPER, INK, 8),
-    Sheet("tilted-columns", [["Coffee", "4.50"], ["Orange juice", "3.80"]], SANS, 34, PAPER, INK, -5),
+    Sheet(
+        "tilted-columns", [["Coffee", "4.50"], ["Orange juice", "3.80"]], SANS, 34, PAPER, INK, -5
+    ),
     Sheet("quarter-left", [["Turned a quarter"], ["to the left"]], SANS, 36, PAPER, INK, 90),
     Sheet("quarter-right", [["Turned a quarter"], ["to the right"]], SANS, 36, PAPER, INK, -90),
     Sheet("quarter-chinese", [["侧放的文字"], ["也能读出来"]], NOTO, 40, PAPER, INK, -90),
-    Sheet("upside-down", [["Upside down first"], ["then the second line"]], SANS, 36, PAPER, INK, 180),
-    Sheet("upside-down-chinese", [["倒过来的第一行"], ["倒过来的第二行"]], NOTO, 40, CREAM, INK, 180),
-]  # fmt: skip
+    Sheet(
+        "upside-down", [["Upside down first"], ["then the second line"]], SANS, 36, PAPER, INK, 180
+    ),
+    Sheet(
+        "upside-down-chinese", [["倒过来的第一行"], ["倒过来的第二行"]], NOTO, 40, CREAM, INK, 180
+    ),
+]
 
 
 def main() -> None:
