@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import struct
+from typing import BinaryIO
 
 import msgspec
 
@@ -127,20 +127,14 @@ class FrameBuffer:
         return bodies
 
 
-def receive(connection: socket.socket) -> bytes | None:
-    """Wait for one framed body; None when the other side has closed."""
-    header = _receive_exactly(connection, _HEADER.size)
-    if header is None:
+def receive(stream: BinaryIO) -> bytes | None:
+    """Wait for one framed body; None when the other side has closed.
+
+    The stream is buffered: head and body come with one system call.
+    """
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
         return None
-    return _receive_exactly(connection, _HEADER.unpack(header)[0])
-
-
-def _receive_exactly(connection: socket.socket, count: int) -> bytes | None:
-    data = connection.recv(count)
-    if len(data) == count:
-        return data
-    parts = bytearray(data)
-    while data and len(parts) < count:
-        data = connection.recv(count - len(parts))
-        parts += data
-    return bytes(parts) if len(parts) == count else None
+    (length,) = _HEADER.unpack(header)
+    body = stream.read(length)
+    return body if len(body) == length else None

@@ -2,13 +2,78 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from paddlesrv import __version__
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Series:
+    """The observations of one histogram under one set of labels."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+
+class Histogram(Collector):
+    """A histogram that one thread alone observes, several times in each request.
+
+    prometheus_client's own takes two locks for each value and searches its buckets in Python:
+    a tenth of all the time that a small request takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        *,
+        buckets: Sequence[float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._bounds = buckets
+        self._series: dict[tuple[str, ...], Series] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Series:
+        """The series under these labels, in the order of the constructor's."""
+        series = self._series.get(values)
+        if series is None:
+            series = self._series[values] = Series(self._bounds)
+        return series
+
+    def collect(self) -> Iterable[Metric]:
+        """What prometheus_client writes out: counts up to and including each bound."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        for values, series in self._series.items():
+            total = 0
+            buckets: list[tuple[str, float]] = []
+            for bound, count in zip((*self._bounds, float("inf")), series.counts, strict=True):
+                total += count
+                buckets.append((floatToGoString(bound), total))  # type: ignore[no-untyped-call]
+            family.add_metric(values, buckets, series.sum)
+        return [family]
 
 
 class Metrics:
@@ -60,7 +125,7 @@ class Metrics:
             "paddlesrv_build_info", "1; what runs here.", ("version",), registry=self.registry
         )
         info.labels(__version__).set(1)
-        self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._bound: dict[tuple[str, str, int], tuple[Counter, Series]] = {}
 
     def answered(self, model: str, protocol: str, code: int, seconds: float) -> None:
         """Count one answer and its time."""

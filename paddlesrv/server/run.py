@@ -107,8 +107,12 @@ async def _serve(
         loop.add_signal_handler(number, on_signal, number.name)
 
     service = Service()
-    application = HttpApplication(service, max_body=int(config.max_body_mb * 1e6))
-    listener = Listener(application, max_connections=config.max_connections)
+    application = HttpApplication(service)
+    listener = Listener(
+        application,
+        max_body=int(config.max_body_mb * 1e6),
+        max_connections=config.max_connections,
+    )
     # Live from now on, though not ready: an orchestrator can tell starting from dead.
     await listener.listen(bound)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,9 @@ MAX_BATCH_BYTES = 256 << 20
 
 MAX_ATTEMPTS = 2
 """How often a request may be in a worker when it dies, before the request is suspected."""
+
+ALARM_RESOLUTION = 0.001
+"""Seconds by which a deadline may be missed; the event loop's timers are no finer."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,6 @@ class _Pending:
         "rows",
         "state",
         "taken_at",
-        "timer",
     )
 
     def __init__(
@@ -85,7 +88,6 @@ class _Pending:
         self.compute = 0.0
         self.state = _State.QUEUED
         self.deadline = 0.0
-        self.timer: asyncio.TimerHandle | None = None
         self.future: asyncio.Future[dict[str, Tensor]]
 
 
@@ -127,12 +129,18 @@ class Scheduler(WorkerListener):
         self._batches = True
         self._pump_scheduled = False
         self._delay_timer: asyncio.TimerHandle | None = None
+        self._unanswered: set[_Pending] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self._loop = asyncio.get_running_loop()
 
     @property
     def ready(self) -> bool:
         """Whether a worker serves."""
-        return any(lane.worker.ready for lane in self._lanes)
+        for lane in self._lanes:  # noqa: SIM110 - asked for each request; a generator costs more
+            if lane.worker.ready:
+                return True
+        return False
 
     @property
     def workers(self) -> list[Worker]:
@@ -169,7 +177,9 @@ class Scheduler(WorkerListener):
         pending = _Pending(inputs, rows, merge_key(self.spec, inputs), now)
         pending.future = self._loop.create_future()
         pending.deadline = deadline
-        pending.timer = self._loop.call_later(deadline - now, self._expire, pending)
+        self._unanswered.add(pending)
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline)
         self.in_flight += 1
         self._enqueue(pending)
         try:
@@ -196,6 +206,8 @@ class Scheduler(WorkerListener):
         for queue in (self._first, *self._groups.values()):
             for pending in queue:
                 self._fail(pending, Unavailable("the server is shutting down"))
+        if self._alarm is not None:
+            self._alarm.cancel()
         await asyncio.gather(*(lane.worker.close() for lane in self._lanes))
 
     # -- the queue ---------------------------------------------------------------------------
@@ -232,11 +244,28 @@ class Scheduler(WorkerListener):
             group.append(pending)
         self._schedule_pump()
 
-    def _expire(self, pending: _Pending) -> None:
-        pending.timer = None
-        queued = pending.state is _State.QUEUED
-        self._metrics.rejected("deadline")
-        self._fail(pending, self._too_late("in the queue" if queued else "while it ran"))
+    def _set_alarm(self, when: float) -> None:
+        """One timer for all requests: most are answered long before theirs would have rung."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = when
+        self._alarm = self._loop.call_later(max(0.0, when - time.monotonic()), self._expire)
+
+    def _expire(self) -> None:
+        """Fail the requests whose time has run out, and wake up again for the next."""
+        due = time.monotonic() + ALARM_RESOLUTION
+        following = math.inf
+        for pending in self._unanswered:
+            if pending.deadline > due:
+                following = min(following, pending.deadline)
+            elif not pending.future.done():
+                queued = pending.state is _State.QUEUED
+                self._metrics.rejected("deadline")
+                self._fail(pending, self._too_late("in the queue" if queued else "while it ran"))
+        self._alarm = None
+        self._alarm_at = math.inf
+        if following < math.inf:
+            self._set_alarm(following)
 
     def _too_late(self, where: str) -> DeadlineExceeded:
         return DeadlineExceeded(
@@ -246,8 +275,7 @@ class Scheduler(WorkerListener):
 
     def _end(self, pending: _Pending) -> None:
         """Whatever the outcome, the request is no longer anywhere."""
-        if pending.timer is not None:
-            pending.timer.cancel()
+        self._unanswered.discard(pending)
         if pending.state is _State.QUEUED:
             self.queued_rows -= pending.rows
         pending.state = _State.ENDED

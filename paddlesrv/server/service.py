@@ -218,8 +218,8 @@ class Service:
         spec = model.setup.spec
         inputs = fold_offsets(spec, request.inputs)
         rows = check_inputs(spec, inputs)
-        wanted = request.outputs or tuple(o.name for o in spec.outputs)
-        for name in wanted:
+        wanted = request.outputs or [o.name for o in spec.outputs]
+        for name in request.outputs:
             if not any(o.name == name for o in spec.outputs):
                 raise InvalidInput(
                     f"model {spec.name!r} has no output {name!r}",

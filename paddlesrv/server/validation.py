@@ -7,11 +7,13 @@ to run; every refusal names the tensor, what came and what was expected.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from paddlesrv.errors import InvalidInput, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec, TensorSpec
-from paddlesrv.models.tensor import Tensor, dtype_name
+from paddlesrv.models.tensor import Array, Tensor, dtype_name
 
 LOD_SUFFIX = ".lod"
 """Offsets of input `words` travel as a tensor `words.lod`, as Paddle Serving's clients name it."""
@@ -26,7 +28,7 @@ def fold_offsets(spec: ModelSpec, inputs: dict[str, Tensor]) -> dict[str, Tensor
     Raises:
         InvalidInput: offsets for an input that takes none, or not a list of integers.
     """
-    if not any(name.endswith(LOD_SUFFIX) for name in inputs):
+    if not any([name.endswith(LOD_SUFFIX) for name in inputs]):  # a list: few, and asked often
         return inputs
     folded = dict(inputs)
     for name, tensor in inputs.items():
@@ -63,13 +65,15 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
         InvalidInput: names, types, shapes, offsets or values are not what the model takes.
         PayloadTooLarge: the tensors weigh more than `MAX_REQUEST_BYTES`.
     """
-    if len(inputs) != len(spec.inputs) or any(t.name not in inputs for t in spec.inputs):
+    if len(inputs) != len(spec.inputs):
         _refuse_names(spec, inputs)
     rows = -1
     total = 0
     first = ""
     for declared in spec.inputs:
-        tensor = inputs[declared.name]
+        tensor = inputs.get(declared.name)
+        if tensor is None:
+            _refuse_names(spec, inputs)
         _check_tensor(declared, tensor, trusted=trusted)
         total += tensor.data.nbytes
         if declared.batching == "whole":
@@ -147,14 +151,19 @@ def _check_tensor(declared: TensorSpec, tensor: Tensor, *, trusted: bool) -> Non
         check_offsets(declared.name, tensor.lod, data.shape[0])
     elif tensor.lod is not None:
         raise InvalidInput(f"input {declared.name!r} takes no level-of-detail offsets")
-    if not trusted and declared.finite and data.dtype.kind == "f" and not np.isfinite(data).all():
+    if not trusted and declared.finite and data.dtype.kind == "f" and not _is_finite(data):
         raise InvalidInput(
             f"input {declared.name!r} has values that are not finite",
             context={"found": "NaN or infinity", "wanted": "finite numbers"},
         )
 
 
-def _refuse_names(spec: ModelSpec, inputs: dict[str, Tensor]) -> None:
+def _is_finite(data: Array) -> bool:
+    # On small tensors, counting takes half the time of `.all()`, which is partly in Python.
+    return bool(np.count_nonzero(np.isfinite(data)) == data.size)
+
+
+def _refuse_names(spec: ModelSpec, inputs: dict[str, Tensor]) -> NoReturn:
     wanted = [t.name for t in spec.inputs]
     missing = [name for name in wanted if name not in inputs]
     if missing:

@@ -32,7 +32,8 @@ def ignore_termination() -> None:
 def serve(connection: socket.socket, slots: list[Slot]) -> None:
     """Work until the gateway process closes the connection (or dies, which closes it)."""
     engine: Engine | None = None
-    while (body := receive(connection)) is not None:
+    stream = connection.makefile("rb")
+    while (body := receive(stream)) is not None:
         message = decode_to_worker(body)
         try:
             if isinstance(message, Load):

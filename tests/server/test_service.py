@@ -68,8 +68,8 @@ def test_everyone_gets_their_own_answer_whatever_they_were_batched_with(director
             for x, answer in zip(inputs, answers, strict=True):
                 np.testing.assert_allclose(answer["y"], linear.expected(x), rtol=1e-4, atol=1e-5)
             batches = service.metrics.batch_rows.labels("linear")
-            assert batches._sum.get() == sum(len(x) for x in inputs)
-            count = sum(b.get() for b in batches._buckets)
+            assert batches.sum == sum(len(x) for x in inputs)
+            count = sum(batches.counts)
             assert count < len(inputs), "nothing was merged"
 
     asyncio.run(main())
@@ -165,7 +165,7 @@ def test_a_deadline_ends_a_request_and_what_still_queued_is_not_computed(directo
             assert scheduler is not None
             assert scheduler.queued_rows == 0
             assert scheduler.in_flight == 0
-            assert service.metrics.batch_rows.labels("slow")._sum.get() <= 4
+            assert service.metrics.batch_rows.labels("slow").sum <= 4
 
     asyncio.run(main())
 
@@ -186,7 +186,7 @@ def test_a_cancelled_request_leaves_the_queue(directory: Path) -> None:
             assert scheduler.queued_rows == 0
             assert scheduler.in_flight == 0
             await infer(service, "slow", x=x)
-            assert service.metrics.batch_rows.labels("slow")._sum.get() <= 4
+            assert service.metrics.batch_rows.labels("slow").sum <= 4
 
     asyncio.run(main())
 
@@ -199,7 +199,7 @@ def test_max_delay_waits_for_company_but_never_longer(directory: Path) -> None:
             started = time.monotonic()
             full = [infer(service, "linear", x=rows(1, i)) for i in range(4)]
             await asyncio.gather(*full)
-            assert service.metrics.batch_rows.labels("linear")._sum.get() == 4
+            assert service.metrics.batch_rows.labels("linear").sum == 4
             between = time.monotonic()
             await infer(service, "linear", x=rows(1))
             alone = time.monotonic() - between

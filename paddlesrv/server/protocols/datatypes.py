@@ -14,6 +14,10 @@ TO_NUMPY = {
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
     "FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "object",
 }  # fmt: skip
+_DTYPES = {name: np.dtype(numpy_name) for name, numpy_name in TO_NUMPY.items()}
+_TAKEN_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
+"""For each kind of element, the kinds of JSON values that lose nothing in it."""
+
 FROM_NUMPY = {numpy_name: name for name, numpy_name in TO_NUMPY.items()}
 
 MAX_DIMENSIONS = 16
@@ -26,7 +30,7 @@ def check_shape(name: str, shape: list[int]) -> int:
     Raises:
         InvalidInput: a dimension is negative, or there are too many.
     """
-    if len(shape) > MAX_DIMENSIONS or any(d < 0 for d in shape):
+    if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
         raise InvalidInput(
             f"tensor {name!r} has an impossible shape",
             context={
@@ -62,9 +66,8 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
         values = np.array(data)
     except ValueError:
         values = np.array([None])  # lists of different lengths
-    wanted = np.dtype(TO_NUMPY[datatype])
-    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[wanted.kind]
-    if values.dtype.kind not in kinds and values.size:
+    wanted = _DTYPES[datatype]
+    if values.dtype.kind not in _TAKEN_KINDS[wanted.kind] and values.size:
         raise InvalidInput(
             f"tensor {name!r} has values that are not {datatype}",
             context={"wanted": f"numbers in a list, nested as {shape} or flat"},

@@ -62,6 +62,7 @@ class OutputForms(msgspec.Struct, frozen=True):
         return self.by_name.get(name, self.default)
 
 
+_ALL_JSON = OutputForms()
 _decoder = msgspec.json.Decoder(_Request)
 _encoder = msgspec.json.Encoder()
 
@@ -92,7 +93,7 @@ def decode(
     for part in message.inputs:
         if part.name in inputs:
             raise InvalidInput(f"tensor {part.name!r} comes twice")
-        size = (part.parameters or {}).get("binary_data_size")
+        size = part.parameters.get("binary_data_size") if part.parameters else None
         if size is None:
             if part.data is None:
                 raise InvalidInput(f"tensor {part.name!r} has neither data nor binary_data_size")
@@ -108,7 +109,12 @@ def decode(
             "bytes are left behind the last tensor",
             context={"found": f"{len(blobs)} bytes", "wanted": f"{position} by binary_data_size"},
         )
+    request = InferRequest(model=model, inputs=inputs, version=version, id=message.id)
+    if message.parameters is None and message.outputs is None:  # as most requests are
+        return request, _ALL_JSON
     wanted = message.outputs or []
+    request.outputs = tuple([o.name for o in wanted])
+    request.timeout = _timeout(message.parameters)
     forms = OutputForms(
         {
             o.name: bool(o.parameters["binary_data"])
@@ -116,14 +122,6 @@ def decode(
             if o.parameters and "binary_data" in o.parameters
         },
         bool((message.parameters or {}).get("binary_data_output", False)),
-    )
-    request = InferRequest(
-        model=model,
-        inputs=inputs,
-        version=version,
-        id=message.id,
-        outputs=tuple(o.name for o in wanted),
-        timeout=_timeout(message.parameters),
     )
     return request, forms
 

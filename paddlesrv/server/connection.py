@@ -1,0 +1,384 @@
+"""HTTP/1.1 connections: bytes to `Request`, `Response` to bytes, one request after another.
+
+httptools parses; limits on headers, bodies and time are held here, and an application that works
+for a client which has gone is cancelled. There is no ASGI between: its messages, scopes and
+events cost more per request than all that a small network's request needs besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import httptools
+import msgspec
+
+from paddlesrv.errors import (
+    InvalidInput,
+    PaddlesrvError,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+
+MAX_HEADER_BYTES = 64 << 10
+
+BODY_TIMEOUT = 60.0
+"""Seconds that a client may take to send a body."""
+
+JSON = b"application/json"
+
+_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_END = b"content-length: 0\r\nconnection: close\r\n\r\n"
+_MALFORMED = _LINES[400] + _END
+_TOO_LARGE = _LINES[431] + _END
+_TOO_SLOW = _LINES[408] + _END
+_TOO_MANY = _LINES[503] + b"retry-after: 1\r\n" + _END
+
+
+class Response(msgspec.Struct):
+    """A status, a body and what the client must know of it."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    close: bool = False
+    """Whether the connection cannot be used again."""
+
+
+class _Timeout(PaddlesrvError):
+    """The client did not send its body in time."""
+
+    code = "request-timeout"
+    http_status = 408
+
+
+class Request:
+    """One request: what its head says, and its body once it has come.
+
+    `target` is what stands in the request line; names of headers are in lower case.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_parts",
+        "_send_continue",
+        "_size",
+        "_waiter",
+        "headers",
+        "keep_alive",
+        "limit",
+        "method",
+        "target",
+        "task",
+    )
+
+    def __init__(
+        self, method: str, target: bytes, headers: dict[bytes, bytes], limit: int, keep_alive: bool
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.limit = limit
+        self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._complete = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._send_continue: Callable[[], None] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value, or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def split_target(self) -> tuple[bytes, bytes]:
+        """The path as it was sent, and the query.
+
+        Raises:
+            InvalidInput: the target is no URL.
+        """
+        try:
+            url = httptools.parse_url(self.target)
+        except httptools.HttpParserInvalidURLError:
+            raise InvalidInput("the request's target is not a URL") from None
+        return url.path or b"/", url.query or b""
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            PayloadTooLarge: it is over the limit; said before it is read, where its length is.
+            UnsupportedMediaType: it is compressed.
+        """
+        encoding = self.header(b"content-encoding")
+        if encoding not in (None, "", "identity"):
+            raise UnsupportedMediaType(
+                f"content encoding {encoding!r} is not taken", context={"wanted": "identity"}
+            )
+        declared = self.headers.get(b"content-length")
+        if declared is not None and int(declared) > self.limit:
+            raise self._too_large()
+        if not self._complete:
+            await self._rest()
+        if self._size > self.limit:
+            raise self._too_large()
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    async def _rest(self) -> None:
+        if self._send_continue is not None and not self._size:
+            self._send_continue()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(self._waiter, BODY_TIMEOUT)
+        except asyncio.TimeoutError:
+            raise _Timeout(f"the body did not arrive within {BODY_TIMEOUT:g} s") from None
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"the body is larger than {self.limit} bytes",
+            hints=["send less at a time, or start the server with a larger --max-body"],
+        )
+
+    # -- for the connection ------------------------------------------------------------------
+
+    def expects_continue(self, send: Callable[[], None]) -> None:
+        """The client waits for a word before it sends the body."""
+        self._send_continue = send
+
+    def add(self, data: bytes) -> bool:
+        """A piece of the body; False when it is too large and no more is kept."""
+        self._size += len(data)
+        if self._size > self.limit:
+            self._parts.clear()
+            self.complete()
+            return False
+        self._parts.append(data)
+        return True
+
+    def complete(self) -> None:
+        """Nothing more comes."""
+        self._complete = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+Application = Callable[[Request], Awaitable["Response | None"]]
+"""Answers a request; None if the client has gone (the call was cancelled)."""
+
+
+class Connections:
+    """What the connections of one listener share."""
+
+    def __init__(self, application: Application, *, max_body: int, max_connections: int) -> None:
+        self.application = application
+        self.max_body = max_body
+        self.max_connections = max_connections
+        self.open: set[HttpConnection] = set()
+        self.closing = False
+        """Every answer from now on is the last of its connection."""
+        self.loop = asyncio.get_running_loop()
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection. Requests that come while another is answered wait their turn."""
+
+    def __init__(self, shared: Connections) -> None:
+        self._shared = shared
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._header_bytes = 0
+        self._in_head = False
+        self._receiving: Request | None = None
+        self._answering: Request | None = None
+        self._queue: deque[Request] = deque()
+        self._write_paused = False
+        self._since = shared.loop.time()
+        """When it became idle, or began to send a head."""
+
+    # -- life --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, unless there are too many."""
+        self._transport = transport
+        self._shared.open.add(self)
+        if len(self._shared.open) > self._shared.max_connections:
+            self._refuse(_TOO_MANY)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone: whoever works for it may stop."""
+        self._shared.open.discard(self)
+        self._queue.clear()
+        if self._answering is not None and self._answering.task is not None:
+            self._answering.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; the callbacks below are called on the way."""
+        if self._transport.is_closing():
+            return
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self._parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as stop:
+                # The offer of another protocol is ignored, as RFC 9110, 7.8 allows.
+                rest = memoryview(rest)[stop.args[0] :]
+            except httptools.HttpParserError:
+                self._malformed()
+                return
+
+    def close_if_idle(self) -> None:
+        """Close, unless a request is being answered: that one is answered first."""
+        if self._answering is None:
+            self._transport.close()
+
+    def close_if_late(self, now: float, idle: float, head: float) -> None:
+        """Close if it has idled, or been sending a head, for longer than so many seconds."""
+        if self._answering is not None or self._receiving is not None:
+            return
+        if self._in_head and now - self._since > head:
+            self._refuse(_TOO_SLOW)
+        elif now - self._since > idle:
+            if self._write_paused or self._transport.is_closing():
+                self._transport.abort()  # it does not even read its last answer
+            else:
+                self._transport.close()
+
+    def abort(self) -> None:
+        """Cut it."""
+        self._transport.abort()
+
+    # -- called by the parser ----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request starts."""
+        self._target = b""
+        self._headers = {}
+        self._header_bytes = 0
+        self._in_head = True
+        self._since = self._shared.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request line."""
+        self._target += url
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._headers[name.lower()] = value
+        self._count(len(name) + len(value) + 4)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: start the application, or queue behind what is being answered."""
+        self._in_head = False
+        if self._transport.is_closing():
+            return
+        parser = self._parser
+        request = Request(
+            parser.get_method().decode("ascii"),
+            self._target,
+            self._headers,
+            self._shared.max_body,
+            parser.should_keep_alive() and parser.get_http_version() != "1.0",
+        )
+        if b"expect" in self._headers and self._headers[b"expect"].lower() == b"100-continue":
+            request.expects_continue(lambda: self._transport.write(_CONTINUE))
+        self._receiving = request
+        if self._answering is None and not self._write_paused:
+            self._start(request)
+        else:
+            self._queue.append(request)
+            self._transport.pause_reading()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of a body; of one that is answered already, it goes nowhere."""
+        if self._receiving is not None and not self._receiving.add(data):
+            self._receiving = None
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._receiving is not None:
+            self._receiving.complete()
+            self._receiving = None
+
+    # -- called by the transport -------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: nothing more is computed for it."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._write_paused = False
+        self._next()
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def _start(self, request: Request) -> None:
+        self._answering = request
+        request.task = self._shared.loop.create_task(self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        response = await self._shared.application(request)
+        if response is None or self._transport.is_closing():
+            return
+        keep = request.keep_alive and not response.close and not self._shared.closing
+        # Head and body in one write: one system call, one packet.
+        parts = [
+            _LINES[response.status],
+            b"content-type: %b\r\ncontent-length: %d\r\n"
+            % (response.content_type, len(response.body)),
+        ]
+        for name, value in response.headers:
+            parts.append(b"%b: %b\r\n" % (name, value))
+        parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+        if request.method != "HEAD":
+            parts.append(response.body)
+        self._transport.write(b"".join(parts))
+        self._answering = None
+        if self._receiving is request:
+            self._receiving = None  # what is left of its body goes nowhere
+        if not keep:
+            self._transport.close()
+            return
+        self._since = self._shared.loop.time()
+        if self._queue:
+            self._next()
+
+    def _next(self) -> None:
+        if self._answering is not None or self._write_paused or self._transport.is_closing():
+            return
+        if self._queue:
+            self._start(self._queue.popleft())
+        if not self._queue:
+            self._transport.resume_reading()
+
+    # -- refusals ----------------------------------------------------------------------------
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
+
+    def _malformed(self) -> None:
+        last = self._queue[-1] if self._queue else self._answering
+        if last is None:
+            self._refuse(_MALFORMED)
+            return
+        # Requests before it are answered first, in their order.
+        last.keep_alive = False
+        self._transport.pause_reading()
+        if self._receiving is not None:  # it was this one's body
+            self._refuse(_MALFORMED)
+
+    def _refuse(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+            self._transport.close()
