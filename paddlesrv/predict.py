@@ -1,7 +1,11 @@
 """Prediction without a server: tasks and engines joined in this very process.
 
-For `predict` without a running server, for checks and for tests. One thread per network runs it,
-since an engine takes one call at a time; nothing is batched.
+For `predict` without a running server, for checks and for tests. Nothing is batched.
+
+All networks run in one thread, the same for the life of the process. Paddle 3.3.1 holds the GIL
+while it runs, so more threads would not be faster; and with oneDNN, predictors that are run by one
+thread and then by another fail now and then with "could not execute a primitive" (13 of 120 runs
+where a new thread took over every ten runs, none of 120 in a single thread).
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -42,9 +47,6 @@ class InProcessRunner(Runner):
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         """Take the engines by model name; they stay the caller's to close."""
         self._engines = dict(engines)
-        self._threads = {
-            name: ThreadPoolExecutor(1, thread_name_prefix=f"engine-{name}") for name in engines
-        }
         self._pool = ThreadPoolExecutor(COMPUTE_THREADS, thread_name_prefix="compute")
 
     def __enter__(self) -> InProcessRunner:
@@ -59,7 +61,7 @@ class InProcessRunner(Runner):
         self.close()
 
     async def infer(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a network on these rows, after the calls to it that are waiting.
+        """Run a network on these rows, after the calls that are waiting.
 
         Raises:
             NotFound: no engine was given for the model.
@@ -70,16 +72,20 @@ class InProcessRunner(Runner):
                 f"{model} is not loaded", context={"loaded": ", ".join(self._engines) or "none"}
             )
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[model], self._engines[model].run, inputs)
+        return await loop.run_in_executor(_engine_thread(), self._engines[model].run, inputs)
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     def close(self) -> None:
-        """End the threads, after what they are doing."""
-        for executor in (*self._threads.values(), self._pool):
-            executor.shutdown()
+        """End the pool, after what it is doing."""
+        self._pool.shutdown()
+
+
+@cache
+def _engine_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="engines")
 
 
 def make_tasks(models: Mapping[str, LoadedModel]) -> dict[str, Task]:
