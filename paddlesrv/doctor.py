@@ -44,6 +44,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str | None = None
 
 
+def default_address() -> tuple[str, int]:
+    """Where a server listens unless it is told otherwise."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(ServerConfig)}
+    return str(defaults["host"]), int(defaults["port"])
+
+
 def examine(settings: Settings, groups: tuple[str, ...] = ()) -> Iterator[Finding]:
     """The findings of some groups of checks, or of all of them, as they are made."""
     for group in groups or tuple(GROUPS):
@@ -146,8 +152,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _ports(_: Settings) -> Iterator[Finding]:
-    defaults = {field.name: field.default for field in msgspec.structs.fields(ServerConfig)}
-    host, port = defaults["host"], defaults["port"]
+    host, port = default_address()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,11 +1,8 @@
 """Prediction without a server: tasks and engines joined in this very process.
 
-For `predict` without a running server, for checks and for tests. Nothing is batched.
-
-All networks run in one thread, the same for the life of the process. Paddle 3.3.1 holds the GIL
-while it runs, so more threads would not be faster; and with oneDNN, predictors that are run by one
-thread and then by another fail now and then with "could not execute a primitive" (13 of 120 runs
-where a new thread took over every ten runs, none of 120 in a single thread).
+For `predict` without a running server, for checks and for tests. Networks run in the thread of
+the event loop: oneDNN's primitives fail in a thread other than the one that they were made in,
+and paddle holds Python's lock while it runs anyhow. Nothing is batched.
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -42,7 +38,7 @@ class LoadedModel(NamedTuple):
 
 
 class InProcessRunner(Runner):
-    """Runs networks and CPU-heavy work in threads of this process. A context manager."""
+    """Runs networks in this thread, other CPU-heavy work in a pool. A context manager."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         """Take the engines by model name; they stay the caller's to close."""
@@ -61,7 +57,7 @@ class InProcessRunner(Runner):
         self.close()
 
     async def infer(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a network on these rows, after the calls that are waiting.
+        """Run a network on these rows.
 
         Raises:
             NotFound: no engine was given for the model.
@@ -71,8 +67,7 @@ class InProcessRunner(Runner):
             raise NotFound(
                 f"{model} is not loaded", context={"loaded": ", ".join(self._engines) or "none"}
             )
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_engine_thread(), self._engines[model].run, inputs)
+        return self._engines[model].run(inputs)
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function in the pool."""
@@ -81,11 +76,6 @@ class InProcessRunner(Runner):
     def close(self) -> None:
         """End the pool, after what it is doing."""
         self._pool.shutdown()
-
-
-@cache
-def _engine_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="engines")
 
 
 def make_tasks(models: Mapping[str, LoadedModel]) -> dict[str, Task]:

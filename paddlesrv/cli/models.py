@@ -88,7 +88,7 @@ def search(
 ) -> None:
     """Look for models by name, alias, task or description."""
     found = shell.catalogue.search(" ".join(query))
-    rows = [_row(entry, shell.store.installed(entry.name)) for entry in found]
+    rows = [_row(entry, _installed(shell, entry.name)) for entry in found]
     descriptions = {entry.name: entry.description for entry in found}
     _answer(shell.output, rows, descriptions)
 
@@ -122,13 +122,27 @@ def info(
 
 def _rows(shell: Shell) -> list[Row]:
     """All models: the catalogue's in its order, then others that are installed."""
-    rows = [_row(entry, shell.store.installed(entry.name)) for entry in shell.catalogue.entries]
+    rows = [_row(entry, _installed(shell, entry.name)) for entry in shell.catalogue.entries]
     known = {row.name for row in rows}
-    for model in shell.store.installed_models():
-        if model.name not in known:
+    names = shell.store.models_dir.iterdir() if shell.store.models_dir.is_dir() else ()
+    for name in sorted(path.name for path in names if not path.name.startswith(".")):
+        model = _installed(shell, name) if name not in known else None
+        if model is not None:
             size = model.size_bytes
             rows.append(Row(model.name, (), model.spec.task, OWN, "ready", True, size))
     return rows
+
+
+def _installed(shell: Shell, name: str) -> InstalledModel | None:
+    """The model if it is here; one damaged model does not hide the others."""
+    from paddlesrv.errors import PaddlesrvError
+
+    try:
+        return shell.store.installed(name)
+    except PaddlesrvError as error:
+        hint = f"; {error.hints[0]}" if error.hints else ""
+        shell.output.warning(error.message + hint)
+        return None
 
 
 def _row(entry: Entry, installed: InstalledModel | None) -> Row:

@@ -220,7 +220,8 @@ class _Asked:
 
     def _failed(self, word: str, error: PaddlesrvError) -> dict[str, Any]:
         details = "".join(f"; {name}: {text}" for name, text in error.context.items())
-        self._out.error_line(f"{word}: {error.message}{details}", "error:", "red")
+        lead = "" if word in error.message else f"{word}: "
+        self._out.error_line(f"{lead}{error.message}{details}", "error:", "red")
         hint = error.hints[0] if error.hints else None
         return {"error": {"code": error.code, "message": error.message, "hint": hint}}
 

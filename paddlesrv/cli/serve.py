@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -148,7 +149,7 @@ class _Start:
             self._get(absent)
             return self._serve(located, devices, bound)
         finally:
-            bound.close()  # type: ignore[attr-defined]
+            bound.close()
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.engines.devices import check
@@ -156,7 +157,7 @@ class _Start:
 
         return [check(engine_options(model.config), self._command) for model in located]
 
-    def _bind(self) -> object:
+    def _bind(self) -> socket:
         from paddlesrv.server.run import bind
 
         try:
@@ -186,7 +187,7 @@ class _Start:
         shell.interrupted = "interrupted"
 
     def _serve(
-        self, located: Sequence[Located], devices: Sequence[DeviceInfo], bound: object
+        self, located: Sequence[Located], devices: Sequence[DeviceInfo], bound: socket
     ) -> int:
         from msgspec.structs import replace
 
@@ -206,7 +207,7 @@ class _Start:
         return run_server(
             config,
             setups(planned),
-            bound,  # type: ignore[arg-type]
+            bound,
             lambda started: self._tell_ready(located, started),
         )
 
@@ -225,13 +226,12 @@ class _Start:
         names = [model.config.name for model in located]
 
         def human() -> None:
-            out, first = self._out, names[0]
-            out.note(f"loaded   in {started.load_seconds:.1f} s")
+            out = self._out
+            out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
             out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
             out.line(f"serving  {started.url}   HTTP")
             out.line(
-                f"         POST /predict/{first} · POST /v2/models/{first}/infer"
-                " · docs /docs · metrics /metrics"
+                "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
             )
             out.line(f"ready in {seconds:.1f} s; {self._try(located[0], started.url)}", "green")
 
@@ -271,6 +271,15 @@ class _Start:
             names=[model.config.name for model in located],
             human=human,
         )
+
+
+def _routes(model: Located) -> list[str]:
+    """What can be asked of a model: a pipeline takes no tensors, an own one nothing else."""
+    name = model.config.name
+    easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
+    if model.entry is None:
+        return [tensors]
+    return [easy] if model.entry.components else [easy, tensors]
 
 
 def device_line(model: Located, device: DeviceInfo) -> str:

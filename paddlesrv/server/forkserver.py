@@ -33,7 +33,7 @@ from paddlesrv.server.messages import (
     decode_to_fork_server,
     encode,
 )
-from paddlesrv.server.worker import serve
+from paddlesrv.server.worker import ignore_termination, serve
 
 MAX_MESSAGE = 4096
 MAX_DESCRIPTORS = 33
@@ -45,12 +45,11 @@ def main(arguments: list[str]) -> int:
     """Import, then fork on demand until the gateway process goes away."""
     control = socket.socket(fileno=int(arguments[0]))
     _die_with(int(arguments[3]))
-    # Ctrl-C reaches the whole process group; the gateway process alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_termination()
     started = time.perf_counter()
     if arguments[2] == "1":
         importlib.import_module(f"paddlesrv.engines.{arguments[1]}").preload()
+        ignore_termination()  # libraries set handlers of their own
     gc.freeze()  # keep the collector from touching, and so copying, the shared pages
     control.send(encode(Preloaded(time.perf_counter() - started)))
     own_pid = os.getpid()

@@ -55,13 +55,14 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
     found = [_locate(config, catalogue, store) for config in configs]
     asked: dict[str, str] = {}
     for model in found:
-        other = asked.setdefault(model.config.name, model.asked)
-        if other is not model.asked:
+        name = model.config.name
+        if name in asked:
             raise UsageError(
-                f"{model.config.name} is configured twice",
-                context={"found": f"{other}, {model.asked}"},
+                f"{name} is configured twice",
+                context={"found": f"{asked[name]}, {model.asked}"},
                 hints=["name each model once; --instances gives it several workers"],
             )
+        asked[name] = model.asked
     return found
 
 
@@ -112,7 +113,8 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
     own = directory / "spec.json"
     if own.is_file():
         try:
-            return msgspec.json.decode(own.read_bytes(), type=ModelSpec)
+            spec = msgspec.json.decode(own.read_bytes(), type=ModelSpec)
+            return msgspec.structs.replace(spec, name=name)
         except msgspec.MsgspecError as error:
             raise IntegrityError(
                 f"{own} is not a model's description: {error}",

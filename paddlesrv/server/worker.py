@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from pathlib import Path
@@ -22,6 +23,12 @@ from paddlesrv.server.messages import (
 )
 
 
+def ignore_termination() -> None:
+    """Ctrl-C and SIGTERM may reach the whole process group; the gateway process alone decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def serve(connection: socket.socket, slots: list[Slot]) -> None:
     """Work until the gateway process closes the connection (or dies, which closes it)."""
     engine: Engine | None = None
@@ -31,6 +38,7 @@ def serve(connection: socket.socket, slots: list[Slot]) -> None:
             if isinstance(message, Load):
                 started = time.perf_counter()
                 engine = load_engine(message.spec, Path(message.root), message.options)
+                ignore_termination()  # libraries set handlers of their own
                 answer: Loaded | Done = Loaded(time.perf_counter() - started)
             else:
                 assert engine is not None, "Run before Load"

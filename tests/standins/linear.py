@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from paddlesrv.models.signature import read_signature
+from paddlesrv.models.spec import ModelSpec
+
 FEATURES = 13
 
 _random = np.random.default_rng(13)
@@ -55,6 +58,20 @@ def write_onnx(directory: Path) -> None:
     model.ir_version = 8
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(model, directory / "model.onnx")
+
+
+def spec(directory: Path, name: str = "linear") -> ModelSpec:
+    """The spec of a model that was written into a directory."""
+    signature = read_signature(directory)
+    return ModelSpec(
+        name=name,
+        task="features",
+        format=signature.format,
+        program=signature.program,
+        params=signature.params,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+    )
 
 
 def _copy(source: Path, directory: Path) -> None:

@@ -15,7 +15,6 @@ from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.conversion import converted
 from paddlesrv.errors import DeviceUnavailable
-from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from tests.standins import linear
@@ -30,16 +29,7 @@ needs_converter = pytest.mark.skipif(
 
 def model(root: Path) -> ModelSpec:
     linear.write_program(root)
-    signature = read_signature(root)
-    return ModelSpec(
-        name="linear",
-        task="features",
-        format=signature.format,
-        program=signature.program,
-        params=signature.params,
-        inputs=signature.inputs,
-        outputs=signature.outputs,
-    )
+    return linear.spec(root)
 
 
 @needs_converter
@@ -94,13 +84,7 @@ def test_a_model_of_sequences_is_refused_at_once(tmp_path):
 )
 def test_a_pir_model_converts_under_its_own_output_name(tmp_path):
     linear.write_paddle(tmp_path / "model")
-    signature = read_signature(tmp_path / "model")
-    spec = msgspec.structs.replace(
-        model(tmp_path / "other"),
-        format="paddle-pir",
-        program=signature.program,
-        outputs=signature.outputs,
-    )
+    spec = linear.spec(tmp_path / "model")
     engine = load_engine(spec, tmp_path / "model", OPTIONS, cache_dir=tmp_path / "cache")
     found = engine.run({"x": Tensor(ROWS)})
     np.testing.assert_allclose(

@@ -15,7 +15,6 @@ from paddlesrv.engines import load_engine, paddle
 from paddlesrv.engines.base import Engine, EngineOptions
 from paddlesrv.engines.variants import VARIANTS
 from paddlesrv.errors import DeviceUnavailable, EngineError, IntegrityError
-from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from tests.standins import linear
@@ -30,16 +29,7 @@ ROWS = np.random.default_rng(1).standard_normal((5, 13)).astype(np.float32)
 
 def model(form: str, root: Path) -> ModelSpec:
     FORMS[form][0](root)
-    signature = read_signature(root)
-    return ModelSpec(
-        name="linear",
-        task="features",
-        format=signature.format,
-        program=signature.program,
-        params=signature.params,
-        inputs=signature.inputs,
-        outputs=signature.outputs,
-    )
+    return linear.spec(root)
 
 
 def load(form: str, root: Path) -> Engine:
