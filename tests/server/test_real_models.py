@@ -232,6 +232,6 @@ def test_a_killed_worker_under_load_leaves_no_request_without_an_answer(
                 await asyncio.sleep(0.001)
             await asyncio.gather(*clients)
             assert scheduler.in_flight == 0
-            assert scheduler.queued_rows == 0
+            assert scheduler.queue.rows == 0
 
     asyncio.run(main())
