@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,23 @@ def test_reads_the_picture_of_the_readme(installed_models: Models) -> None:
     async def main() -> None:
         async with service_for(installed_models, "ocr") as service:
             await service.warm_up()
+            (result,) = await answers(service, "ocr", TaskInput("image", picture))
+            assert "HelloPaddle" in result.text.replace(" ", "")
+            assert "飞桨" in result.text
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="paddle2onnx 1.3 has no such wheel")
+def test_reads_it_on_onnxruntime_as_well(
+    installed_models: Models, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where converted networks are kept: workers inherit it.
+    monkeypatch.setenv("PADDLESRV_HOME", str(model_home))
+    picture = (Path(__file__).parents[2] / "docs" / "images" / "hello.png").read_bytes()
+
+    async def main() -> None:
+        async with service_for(installed_models, "ocr", engine="onnxruntime") as service:
             (result,) = await answers(service, "ocr", TaskInput("image", picture))
             assert "HelloPaddle" in result.text.replace(" ", "")
             assert "飞桨" in result.text
