@@ -116,13 +116,14 @@ def divide(
     shares: list[dict[str, Tensor]] = [{} for _ in rows]
     for name, tensor in outputs.items():
         bounds = _bounds(spec, name, outputs, total)
+        data = tensor.data.copy()  # once for all: the shares are views of the copy
         start = 0
         for share, count in zip(shares, rows, strict=True):
             first, last = bounds[start], bounds[start + count]
             lod = None
             if tensor.lod is not None:
                 lod = tuple(b - first for b in bounds[start : start + count + 1])
-            share[name] = Tensor(tensor.data[first:last].copy(), lod)
+            share[name] = Tensor(data[first:last], lod)
             start += count
     return shares
 

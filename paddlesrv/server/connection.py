@@ -73,7 +73,6 @@ class Request:
         "limit",
         "method",
         "target",
-        "task",
     )
 
     def __init__(
@@ -84,7 +83,6 @@ class Request:
         self.headers = headers
         self.limit = limit
         self.keep_alive = keep_alive
-        self.task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._complete = False
@@ -115,10 +113,11 @@ class Request:
             PayloadTooLarge: it is over the limit; said before it is read, where its length is.
             UnsupportedMediaType: it is compressed.
         """
-        encoding = self.header(b"content-encoding")
-        if encoding not in (None, "", "identity"):
+        encoding = self.headers.get(b"content-encoding", b"")
+        if encoding not in (b"", b"identity"):
             raise UnsupportedMediaType(
-                f"content encoding {encoding!r} is not taken", context={"wanted": "identity"}
+                f"content encoding {encoding.decode('latin-1')!r} is not taken",
+                context={"wanted": "identity"},
             )
         declared = self.headers.get(b"content-length")
         if declared is not None and int(declared) > self.limit:
@@ -185,20 +184,27 @@ class Connections:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection. Requests that come while another is answered wait their turn."""
+    """One connection. Requests that come while another is answered wait their turn.
+
+    One task answers all of them: a task for each costs more than what a small network needs.
+    """
 
     def __init__(self, shared: Connections) -> None:
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
+        self._task: asyncio.Task[None]
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._header_bytes = 0
         self._in_head = False
+        self._read = 0
+        """Bytes read since the request began, or somewhat more."""
         self._receiving: Request | None = None
-        self._answering: Request | None = None
         self._queue: deque[Request] = deque()
+        self._busy = False
+        self._wakeup: asyncio.Future[None] | None = None
         self._write_paused = False
+        self._broken = False
         self._since = shared.loop.time()
         """When it became idle, or began to send a head."""
 
@@ -207,6 +213,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, unless there are too many."""
         self._transport = transport
+        self._task = self._shared.loop.create_task(self._answer_all())
         self._shared.open.add(self)
         if len(self._shared.open) > self._shared.max_connections:
             self._refuse(_TOO_MANY)
@@ -214,34 +221,35 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whoever works for it may stop."""
         self._shared.open.discard(self)
-        self._queue.clear()
-        if self._answering is not None and self._answering.task is not None:
-            self._answering.task.cancel()
+        self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse; the callbacks below are called on the way."""
         if self._transport.is_closing():
             return
+        self._read += len(data)
         rest: bytes | memoryview = data
         while rest:
             try:
                 self._parser.feed_data(rest)
-                return
+                break
             except httptools.HttpParserUpgrade as stop:
                 # The offer of another protocol is ignored, as RFC 9110, 7.8 allows.
                 rest = memoryview(rest)[stop.args[0] :]
             except httptools.HttpParserError:
                 self._malformed()
                 return
+        if self._in_head and self._read > MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
 
     def close_if_idle(self) -> None:
         """Close, unless a request is being answered: that one is answered first."""
-        if self._answering is None:
+        if not self._busy and not self._queue:
             self._transport.close()
 
     def close_if_late(self, now: float, idle: float, head: float) -> None:
         """Close if it has idled, or been sending a head, for longer than so many seconds."""
-        if self._answering is not None or self._receiving is not None:
+        if self._busy:
             return
         if self._in_head and now - self._since > head:
             self._refuse(_TOO_SLOW)
@@ -261,24 +269,25 @@ class HttpConnection(asyncio.Protocol):
         """A request starts."""
         self._target = b""
         self._headers = {}
-        self._header_bytes = 0
         self._in_head = True
         self._since = self._shared.loop.time()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request line."""
         self._target += url
-        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
         self._headers[name.lower()] = value
-        self._count(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
-        """The head is whole: start the application, or queue behind what is being answered."""
+        """The head is whole: its request may be answered, after those before it."""
         self._in_head = False
         if self._transport.is_closing():
+            return
+        # Counted only where enough was read for it to matter.
+        if self._read > MAX_HEADER_BYTES and self._head_size() > MAX_HEADER_BYTES:
+            self._refuse(_TOO_LARGE)
             return
         parser = self._parser
         request = Request(
@@ -291,11 +300,11 @@ class HttpConnection(asyncio.Protocol):
         if b"expect" in self._headers and self._headers[b"expect"].lower() == b"100-continue":
             request.expects_continue(lambda: self._transport.write(_CONTINUE))
         self._receiving = request
-        if self._answering is None and not self._write_paused:
-            self._start(request)
-        else:
-            self._queue.append(request)
+        self._queue.append(request)
+        if self._busy or self._write_paused:
             self._transport.pause_reading()
+        else:
+            self._wake_up()
 
     def on_body(self, data: bytes) -> None:
         """A piece of a body; of one that is answered already, it goes nowhere."""
@@ -304,6 +313,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._read = 0
         if self._receiving is not None:
             self._receiving.complete()
             self._receiving = None
@@ -317,68 +327,68 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again."""
         self._write_paused = False
-        self._next()
+        self._wake_up()
 
     # -- answers -----------------------------------------------------------------------------
 
-    def _start(self, request: Request) -> None:
-        self._answering = request
-        request.task = self._shared.loop.create_task(self._answer(request))
+    async def _answer_all(self) -> None:
+        """Until the connection closes; it is cancelled when the client goes."""
+        shared, transport = self._shared, self._transport
+        while not transport.is_closing():
+            if not self._queue or self._write_paused:
+                if not self._queue:
+                    transport.resume_reading()
+                self._wakeup = shared.loop.create_future()
+                await self._wakeup
+                continue
+            self._busy = True
+            request = self._queue.popleft()
+            response = await shared.application(request)
+            self._busy = False
+            if response is None or transport.is_closing():
+                return
+            if self._receiving is request:
+                self._receiving = None  # what is left of its body goes nowhere
+            self._since = shared.loop.time()
+            last = self._broken and not self._queue
+            keep = request.keep_alive and not (response.close or shared.closing or last)
+            # Head and body in one write: one system call, one packet.
+            transport.write(_encode(request, response, keep))
+            if not keep:
+                transport.close()
 
-    async def _answer(self, request: Request) -> None:
-        response = await self._shared.application(request)
-        if response is None or self._transport.is_closing():
-            return
-        keep = request.keep_alive and not response.close and not self._shared.closing
-        # Head and body in one write: one system call, one packet.
-        parts = [
-            _LINES[response.status],
-            b"content-type: %b\r\ncontent-length: %d\r\n"
-            % (response.content_type, len(response.body)),
-        ]
-        for name, value in response.headers:
-            parts.append(b"%b: %b\r\n" % (name, value))
-        parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-        if request.method != "HEAD":
-            parts.append(response.body)
-        self._transport.write(b"".join(parts))
-        self._answering = None
-        if self._receiving is request:
-            self._receiving = None  # what is left of its body goes nowhere
-        if not keep:
-            self._transport.close()
-            return
-        self._since = self._shared.loop.time()
-        if self._queue:
-            self._next()
-
-    def _next(self) -> None:
-        if self._answering is not None or self._write_paused or self._transport.is_closing():
-            return
-        if self._queue:
-            self._start(self._queue.popleft())
-        if not self._queue:
-            self._transport.resume_reading()
+    def _wake_up(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
     # -- refusals ----------------------------------------------------------------------------
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(_TOO_LARGE)
+    def _head_size(self) -> int:
+        lines = sum(len(name) + len(value) + 4 for name, value in self._headers.items())
+        return len(self._target) + lines
 
     def _malformed(self) -> None:
-        last = self._queue[-1] if self._queue else self._answering
-        if last is None:
-            self._refuse(_MALFORMED)
-            return
-        # Requests before it are answered first, in their order.
-        last.keep_alive = False
-        self._transport.pause_reading()
-        if self._receiving is not None:  # it was this one's body
+        if self._receiving is None and (self._busy or self._queue):
+            # Requests before it are answered first, in their order; then the connection closes.
+            self._broken = True
+            self._transport.pause_reading()
+        else:
             self._refuse(_MALFORMED)
 
     def _refuse(self, answer: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(answer)
             self._transport.close()
+
+
+def _encode(request: Request, response: Response, keep: bool) -> bytes:
+    parts = [
+        _LINES[response.status],
+        b"content-type: %b\r\ncontent-length: %d\r\n" % (response.content_type, len(response.body)),
+    ]
+    for name, value in response.headers:
+        parts.append(b"%b: %b\r\n" % (name, value))
+    parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+    if request.method != "HEAD":
+        parts.append(response.body)
+    return b"".join(parts)

@@ -230,7 +230,10 @@ class Service:
         deadline = started + self._seconds(model, request.timeout)
         self._enter()
         try:
-            outputs = await self._submit(scheduler, inputs, rows, deadline, timing)
+            if rows <= scheduler.limits.max_batch_size:
+                outputs = await scheduler.submit(inputs, rows, deadline, timing)
+            else:
+                outputs = await self._submit(scheduler, inputs, rows, deadline, timing)
         finally:
             self._leave()
         timing.total = time.monotonic() - started

@@ -30,7 +30,12 @@ def check_shape(name: str, shape: list[int]) -> int:
     Raises:
         InvalidInput: a dimension is negative, or there are too many.
     """
-    if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
+    count = 1
+    possible = len(shape) <= MAX_DIMENSIONS
+    for dimension in shape if possible else ():
+        possible = possible and dimension >= 0
+        count *= dimension
+    if not possible:
         raise InvalidInput(
             f"tensor {name!r} has an impossible shape",
             context={
@@ -38,9 +43,6 @@ def check_shape(name: str, shape: list[int]) -> int:
                 "wanted": f"at most {MAX_DIMENSIONS} dimensions, none negative",
             },
         )
-    count = 1
-    for dimension in shape:
-        count *= dimension
     return count
 
 
