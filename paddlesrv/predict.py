@@ -1,7 +1,8 @@
 """Prediction without a server: tasks and engines joined in this very process.
 
-For `predict` without a running server, for checks and for tests. One thread per network runs it,
-since an engine takes one call at a time; nothing is batched.
+For `predict` without a running server, for checks and for tests. Networks run in the thread of
+the event loop: oneDNN's primitives fail in a thread other than the one that they were made in,
+and paddle holds Python's lock while it runs anyhow. Nothing is batched.
 """
 
 from __future__ import annotations
@@ -37,14 +38,11 @@ class LoadedModel(NamedTuple):
 
 
 class InProcessRunner(Runner):
-    """Runs networks and CPU-heavy work in threads of this process. A context manager."""
+    """Runs networks in this thread, other CPU-heavy work in a pool. A context manager."""
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         """Take the engines by model name; they stay the caller's to close."""
         self._engines = dict(engines)
-        self._threads = {
-            name: ThreadPoolExecutor(1, thread_name_prefix=f"engine-{name}") for name in engines
-        }
         self._pool = ThreadPoolExecutor(COMPUTE_THREADS, thread_name_prefix="compute")
 
     def __enter__(self) -> InProcessRunner:
@@ -59,7 +57,7 @@ class InProcessRunner(Runner):
         self.close()
 
     async def infer(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a network on these rows, after the calls to it that are waiting.
+        """Run a network on these rows.
 
         Raises:
             NotFound: no engine was given for the model.
@@ -69,17 +67,15 @@ class InProcessRunner(Runner):
             raise NotFound(
                 f"{model} is not loaded", context={"loaded": ", ".join(self._engines) or "none"}
             )
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[model], self._engines[model].run, inputs)
+        return self._engines[model].run(inputs)
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     def close(self) -> None:
-        """End the threads, after what they are doing."""
-        for executor in (*self._threads.values(), self._pool):
-            executor.shutdown()
+        """End the pool, after what it is doing."""
+        self._pool.shutdown()
 
 
 def make_tasks(models: Mapping[str, LoadedModel]) -> dict[str, Task]:

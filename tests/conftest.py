@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from paddlesrv.models.spec import ModelSpec
@@ -13,6 +14,10 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.install import Installer
 from paddlesrv.zoo.store import Store
+
+# A busy machine must not fail a test: how long an example takes is not what is tested.
+hypothesis.settings.register_profile("paddlesrv", deadline=None)
+hypothesis.settings.load_profile("paddlesrv")
 
 REAL_MODELS = ("ocr", "LAC_2.1")
 

@@ -227,7 +227,7 @@ class _Start:
 
         def human() -> None:
             out = self._out
-            out.note(f"loaded   in {started.load_seconds:.1f} s")
+            out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
             out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
             out.line(f"serving  {started.url}   HTTP")
             out.line(

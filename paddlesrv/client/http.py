@@ -6,6 +6,7 @@ errors that they were there.
 
 from __future__ import annotations
 
+import shlex
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
+READY_SECONDS = 2.0
 POLL_SECONDS = 0.25
 IMAGE_TYPE = "application/octet-stream"
 """Said of every picture: the server looks at the bytes, whatever the type."""
@@ -82,7 +84,10 @@ class HttpClient:
         import httpx
 
         try:
-            response = self._http.get(f"/v2/models/{quote(model, safe='')}/ready")
+            # A server that still fetches its models takes connections and answers nothing yet.
+            response = self._http.get(
+                f"/v2/models/{quote(model, safe='')}/ready", timeout=READY_SECONDS
+            )
         except httpx.TransportError:
             return False
         if response.status_code == 404:
@@ -162,7 +167,10 @@ class HttpClient:
             raise Unreachable(
                 f"no server answers at {self.url}",
                 context={"found": str(error) or type(error).__name__},
-                hints=[f"start one: paddlesrv serve {model}", "or wait for it: --wait 60"],
+                hints=[
+                    f"start one: paddlesrv serve {shlex.quote(model)}",
+                    "or wait for it: --wait 60",
+                ],
             ) from error
         if response.status_code != 200:
             raise _error_of(response, self.url)

@@ -40,13 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
         UsageError: the address is none of this machine's, or not allowed.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(2048)
-        bound.setblocking(False)
+        return _listening(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Busy(
@@ -58,6 +52,20 @@ def bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}",
             hints=["--host takes an address of this machine, e.g. 127.0.0.1 or 0.0.0.0"],
         ) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(2048)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 

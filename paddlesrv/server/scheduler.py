@@ -1,4 +1,4 @@
-"""The scheduler of one model: a bounded queue, batches, workers, deadlines, failures.
+"""The scheduler of one model: from its queue to batches, to workers, and back.
 
 Batches form while workers are busy: a batch is assembled in a worker's second slot and grows
 until the worker is free, so that nothing waits for a batch that nobody adds to. `max_delay`
@@ -11,10 +11,8 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from paddlesrv.errors import (
     DeadlineExceeded,
@@ -27,6 +25,7 @@ from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.batching import BatchWriter, Key, UndividableError, divide, merge_key
 from paddlesrv.server.messages import Done, Failed
 from paddlesrv.server.metrics import ModelMetrics
+from paddlesrv.server.queueing import Pending, RequestQueue, State
 from paddlesrv.server.request import Timing
 from paddlesrv.server.workers import SLOTS, Worker, WorkerListener
 
@@ -52,45 +51,6 @@ class Limits:
     timeout: float
 
 
-class _State(Enum):
-    QUEUED = 1
-    BATCHED = 2
-    ENDED = 3
-
-
-class _Pending:
-    """One request (or part of one) on its way through the queue and a batch."""
-
-    __slots__ = (
-        "alone",
-        "attempts",
-        "compute",
-        "deadline",
-        "future",
-        "inputs",
-        "key",
-        "queued_at",
-        "rows",
-        "state",
-        "taken_at",
-    )
-
-    def __init__(
-        self, inputs: Mapping[str, Tensor], rows: int, key: Key | None, now: float
-    ) -> None:
-        self.inputs = inputs
-        self.rows = rows
-        self.key = key
-        self.alone = key is None
-        self.attempts = 0
-        self.queued_at = now
-        self.taken_at = now
-        self.compute = 0.0
-        self.state = _State.QUEUED
-        self.deadline = 0.0
-        self.future: asyncio.Future[dict[str, Tensor]]
-
-
 class _Batch:
     """Requests that share a run; grows until it is sealed and sent."""
 
@@ -101,7 +61,7 @@ class _Batch:
         self.capacity = capacity
         self.slot = slot
         self.writer = writer
-        self.members: list[_Pending] = []
+        self.members: list[Pending] = []
         self.rows = 0
 
 
@@ -120,16 +80,14 @@ class Scheduler(WorkerListener):
     def __init__(self, spec: ModelSpec, limits: Limits, metrics: ModelMetrics) -> None:
         self.spec = spec
         self.limits = limits
-        self.queued_rows = 0
+        self.queue = RequestQueue()
         self.in_flight = 0
         self._metrics = metrics
         self._lanes: list[_Lane] = []
-        self._groups: dict[Key | None, deque[_Pending]] = {}
-        self._first: deque[_Pending] = deque()  # to be run alone, before anything else
-        self._batches = True
+        self._merges = True
         self._pump_scheduled = False
         self._delay_timer: asyncio.TimerHandle | None = None
-        self._unanswered: set[_Pending] = set()
+        self._unanswered: set[Pending] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._loop = asyncio.get_running_loop()
@@ -174,9 +132,8 @@ class Scheduler(WorkerListener):
         now = time.monotonic()
         if deadline <= now:
             raise self._too_late("before it was queued")
-        pending = _Pending(inputs, rows, merge_key(self.spec, inputs), now)
-        pending.future = self._loop.create_future()
-        pending.deadline = deadline
+        key = merge_key(self.spec, inputs)
+        pending = Pending(inputs, rows, key, now, deadline, self._loop.create_future())
         self._unanswered.add(pending)
         if deadline < self._alarm_at:
             self._set_alarm(deadline)
@@ -194,7 +151,7 @@ class Scheduler(WorkerListener):
     def observe(self) -> None:
         """Bring the gauges up to date."""
         self._metrics.ready.set(float(self.ready))
-        self._metrics.queue_depth.set(self.queued_rows)
+        self._metrics.queue_depth.set(self.queue.rows)
         self._metrics.in_flight.set(self.in_flight)
 
     async def close(self) -> None:
@@ -202,10 +159,9 @@ class Scheduler(WorkerListener):
         for lane in self._lanes:
             for batch in (lane.running, lane.next):
                 for pending in batch.members if batch else ():
-                    self._fail(pending, Unavailable("the server is shutting down"))
-        for queue in (self._first, *self._groups.values()):
-            for pending in queue:
-                self._fail(pending, Unavailable("the server is shutting down"))
+                    pending.fail(Unavailable("the server is shutting down"))
+        for pending in self.queue:
+            pending.fail(Unavailable("the server is shutting down"))
         if self._alarm is not None:
             self._alarm.cancel()
         await asyncio.gather(*(lane.worker.close() for lane in self._lanes))
@@ -220,28 +176,17 @@ class Scheduler(WorkerListener):
                 hints=["it is being started again; try in a moment"],
                 retry_after=1,
             )
-        if self.queued_rows + rows > self.limits.max_queue:
+        if self.queue.rows + rows > self.limits.max_queue:
             self._metrics.rejected("queue_full")
             raise Overloaded(
                 f"the queue of model {self.spec.name!r} is full",
-                context={"queued rows": f"{self.queued_rows} of {self.limits.max_queue}"},
+                context={"queued rows": f"{self.queue.rows} of {self.limits.max_queue}"},
                 hints=["try again later, or raise --max-queue or --instances"],
                 retry_after=1,
             )
 
-    def _enqueue(self, pending: _Pending) -> None:
-        pending.state = _State.QUEUED
-        self.queued_rows += pending.rows
-        if pending.alone or not self._batches:
-            if pending.attempts:
-                self._first.appendleft(pending)
-            else:
-                self._first.append(pending)
-        else:
-            group = self._groups.get(pending.key)
-            if group is None:
-                group = self._groups[pending.key] = deque()
-            group.append(pending)
+    def _enqueue(self, pending: Pending) -> None:
+        self.queue.push(pending)
         self._schedule_pump()
 
     def _set_alarm(self, when: float) -> None:
@@ -259,9 +204,9 @@ class Scheduler(WorkerListener):
             if pending.deadline > due:
                 following = min(following, pending.deadline)
             elif not pending.future.done():
-                queued = pending.state is _State.QUEUED
+                queued = pending.state is State.QUEUED
                 self._metrics.rejected("deadline")
-                self._fail(pending, self._too_late("in the queue" if queued else "while it ran"))
+                pending.fail(self._too_late("in the queue" if queued else "while it ran"))
         self._alarm = None
         self._alarm_at = math.inf
         if following < math.inf:
@@ -273,18 +218,11 @@ class Scheduler(WorkerListener):
             hints=["raise --timeout, or send less at a time"],
         )
 
-    def _end(self, pending: _Pending) -> None:
+    def _end(self, pending: Pending) -> None:
         """Whatever the outcome, the request is no longer anywhere."""
         self._unanswered.discard(pending)
-        if pending.state is _State.QUEUED:
-            self.queued_rows -= pending.rows
-        pending.state = _State.ENDED
+        self.queue.leave(pending)
         self.in_flight -= 1
-
-    @staticmethod
-    def _fail(pending: _Pending, error: Exception) -> None:
-        if not pending.future.done():
-            pending.future.set_exception(error)
 
     # -- forming batches ---------------------------------------------------------------------
 
@@ -294,13 +232,18 @@ class Scheduler(WorkerListener):
             self._pump_scheduled = True
             self._loop.call_soon(self._pump)
 
+    def _pump_after(self, seconds: float) -> None:
+        if self._delay_timer is not None:
+            self._delay_timer.cancel()
+        self._delay_timer = self._loop.call_later(seconds, self._schedule_pump)
+
     def _pump(self) -> None:
         self._pump_scheduled = False
         for lane in self._lanes:
             if lane.worker.ready and lane.running is None:
                 self._send_next(lane)
         for lane in self._lanes:
-            if lane.worker.ready and lane.running is not None and self.queued_rows:
+            if lane.worker.ready and lane.running is not None and self.queue.rows:
                 self._grow_next(lane)
 
     def _send_next(self, lane: _Lane) -> None:
@@ -337,15 +280,21 @@ class Scheduler(WorkerListener):
             self._fill(lane.next)
 
     def _begin_batch(self, lane: _Lane) -> _Batch | None:
-        pending = self._pop_alone()
+        """A batch of what should go first, if anything should go now."""
+        pending = self.queue.pop_alone()
         if pending is not None:
             return self._start_batch(lane, pending, 1)
-        key = self._due_group()
-        if key is None:
-            return None
-        pending = self._pop(key)
-        if pending is None:
-            return self._begin_batch(lane)  # all of that group had left
+        while True:
+            key, wait = self.queue.due(
+                time.monotonic(), self.limits.max_delay, self.limits.max_batch_size
+            )
+            if wait is not None:
+                self._pump_after(wait)
+            if key is None:
+                return None
+            pending = self.queue.pop(key)
+            if pending is not None:
+                break  # else all of that group had left
         size = sum(t.data.nbytes for t in pending.inputs.values())
         row_bytes = max(1, size // pending.rows)
         capacity = max(pending.rows, min(self.limits.max_batch_size, MAX_BATCH_BYTES // row_bytes))
@@ -353,7 +302,7 @@ class Scheduler(WorkerListener):
         self._fill(batch)
         return batch
 
-    def _start_batch(self, lane: _Lane, first: _Pending, capacity: int) -> _Batch:
+    def _start_batch(self, lane: _Lane, first: Pending, capacity: int) -> _Batch:
         free = (lane.running.slot + 1) % SLOTS if lane.running else 0
         capacity = max(capacity, first.rows)
         segment = lane.worker.slots[free].request
@@ -363,17 +312,16 @@ class Scheduler(WorkerListener):
         return batch
 
     def _fill(self, batch: _Batch) -> None:
-        if batch.key is None or not self._batches:
+        if batch.key is None or not self._merges:
             return
         while batch.rows < batch.capacity:
-            pending = self._pop(batch.key, batch.capacity - batch.rows)
+            pending = self.queue.pop(batch.key, batch.capacity - batch.rows)
             if pending is None:
                 return
             self._place(batch, pending)
 
     @staticmethod
-    def _place(batch: _Batch, pending: _Pending) -> None:
-        pending.state = _State.BATCHED
+    def _place(batch: _Batch, pending: Pending) -> None:
         batch.writer.place(pending.inputs, batch.rows, pending.rows)
         batch.members.append(pending)
         batch.rows += pending.rows
@@ -387,51 +335,6 @@ class Scheduler(WorkerListener):
                 for pending in stolen.members[1:]:
                     self._place(batch, pending)
                 return batch
-        return None
-
-    def _due_group(self) -> Key | None:
-        """The group whose batch should go now: full, or its oldest has waited long enough."""
-        if not self.limits.max_delay:
-            return next(iter(self._groups), None)
-        now = time.monotonic()
-        earliest = None
-        for key, group in self._groups.items():
-            oldest = min((p.queued_at for p in group if not p.future.done()), default=now)
-            due = oldest + self.limits.max_delay
-            if due <= now or sum(p.rows for p in group) >= self.limits.max_batch_size:
-                return key
-            earliest = due if earliest is None else min(earliest, due)
-        if earliest is not None:
-            if self._delay_timer is not None:
-                self._delay_timer.cancel()
-            self._delay_timer = self._loop.call_later(earliest - now, self._schedule_pump)
-        return None
-
-    def _pop(self, key: Key | None, room: int | None = None) -> _Pending | None:
-        """The oldest living request of a group, if it fits; empty groups are forgotten."""
-        group = self._groups.get(key)
-        while group:
-            pending = group[0]
-            if pending.future.done():
-                group.popleft()
-                continue
-            if room is not None and pending.rows > room:
-                return None
-            group.popleft()
-            self.queued_rows -= pending.rows
-            if not group:
-                del self._groups[key]
-            return pending
-        if group is not None:
-            del self._groups[key]
-        return None
-
-    def _pop_alone(self) -> _Pending | None:
-        while self._first:
-            pending = self._first.popleft()
-            if not pending.future.done():
-                self.queued_rows -= pending.rows
-                return pending
         return None
 
     # -- what workers say --------------------------------------------------------------------
@@ -448,7 +351,7 @@ class Scheduler(WorkerListener):
         assert batch is not None
         outputs = worker.slots[batch.slot].response.read(message.outputs)
         lane.running = None
-        if self.queued_rows or lane.next is not None:
+        if self.queue.rows or lane.next is not None:
             # The outputs lie in the finished slot: what is begun now must take the other one.
             self._send_beside(lane, batch)
         if lane.running is None:
@@ -457,7 +360,9 @@ class Scheduler(WorkerListener):
         try:
             shares = divide(self.spec, outputs, [p.rows for p in batch.members])
         except UndividableError as error:
-            self._stop_batching(error)
+            log.warning("model %s cannot be batched: %s", self.spec.name, error)
+            self._merges = False
+            self.queue.stop_merging()
             self._run_each_alone(batch)
             return
         for pending, share in zip(batch.members, shares, strict=True):
@@ -484,7 +389,7 @@ class Scheduler(WorkerListener):
             self._run_each_alone(batch)
         else:
             error = EngineError(message.message, context=message.context, hints=message.hints)
-            self._fail(batch.members[0], error)
+            batch.members[0].fail(error)
         self._schedule_pump()
 
     def worker_lost(self, worker: Worker, reason: str) -> None:
@@ -505,12 +410,11 @@ class Scheduler(WorkerListener):
             if pending.attempts < MAX_ATTEMPTS:
                 self._enqueue(pending)
             else:
-                self._fail(
-                    pending,
+                pending.fail(
                     Unavailable(
                         f"the worker of model {self.spec.name!r} {reason} on this request, twice",
                         hints=["other requests are served; look at what this one sends"],
-                    ),
+                    )
                 )
 
     def _run_each_alone(self, batch: _Batch) -> None:
@@ -518,14 +422,6 @@ class Scheduler(WorkerListener):
             if not pending.future.done():
                 pending.alone = True
                 self._enqueue(pending)
-
-    def _stop_batching(self, error: UndividableError) -> None:
-        log.warning("model %s cannot be batched: %s", self.spec.name, error)
-        self._batches = False
-        queued: Sequence[deque[_Pending]] = list(self._groups.values())
-        self._groups.clear()
-        for group in queued:
-            self._first.extend(group)
 
     def _lane(self, worker: Worker) -> _Lane:
         return next(lane for lane in self._lanes if lane.worker is worker)

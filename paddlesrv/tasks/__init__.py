@@ -42,5 +42,5 @@ def make_task(
     if spec.task not in TASKS:
         return None
     module, name = TASKS[spec.task]
-    task: Task = getattr(import_module(module), name)(spec, root, components)
-    return task
+    kind: type[Task] = getattr(import_module(module), name)
+    return kind(spec, root, components) if kind.understands(spec) else None

@@ -57,6 +57,11 @@ class Task(ABC):
     """The task's name in the catalogue, e.g. "text-detection"."""
     accepts: ClassVar[tuple[InputKind, ...]]
 
+    @classmethod
+    def understands(cls, spec: ModelSpec) -> bool:
+        """Whether this task can read such a network; if not, only its tensors are served."""
+        return True
+
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
     ) -> None:

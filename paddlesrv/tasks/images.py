@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from typing import Any
 
@@ -63,6 +64,9 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, 
 
 # Sizes are checked here, by MAX_PIXELS. Pillow's own limit would print a warning besides.
 Image.MAX_IMAGE_PIXELS = None
+
+# Whoever sends damaged metadata must not fill the log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode(data: bytes) -> Array:

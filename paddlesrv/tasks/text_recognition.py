@@ -54,6 +54,11 @@ class TextRecognition(ModelTask[None]):
     name = "text-recognition"
     accepts = ("image",)
 
+    @classmethod
+    def understands(cls, spec: ModelSpec) -> bool:
+        """Not networks that decode by themselves: their outputs are sequences of characters."""
+        return not spec.output_by_role("scores").lod_level
+
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
     ) -> None:
@@ -62,11 +67,6 @@ class TextRecognition(ModelTask[None]):
         self.parameters = read_parameters(spec, Parameters)
         self.input = spec.input_by_role("image").name
         output = spec.output_by_role("scores")
-        if output.lod_level:
-            raise EngineError(
-                f"{spec.name} decodes inside the network (its outputs are sequences), "
-                "which text-recognition does not read yet"
-            )
         self.output = output.name
         characters = read_lines(spec, root, "characters")
         self.classes = alphabet(characters, self.parameters.blank, self.parameters.space)
@@ -107,8 +107,8 @@ class TextRecognition(ModelTask[None]):
         return RecognisedText(*decode(scores, self.classes, self.parameters.blank))
 
     def example(self) -> TaskInput:
-        """One line of text."""
-        return TaskInput("image", sample_picture("Hello 2026", 320, 48))
+        """One line of text, cut out as closely as text detection does."""
+        return TaskInput("image", sample_picture("Hello 2026", 208, 48))
 
 
 def canonical_width(height: int, width: int, parameters: Parameters) -> int:

@@ -7,43 +7,19 @@ file came from and not that it is harmless.
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
-import lzma
 import os
 import re
-import stat
-import struct
-import tarfile
 import unicodedata
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, cast
+from typing import IO
 
 from paddlesrv.errors import IntegrityError
+from paddlesrv.zoo.members import DAMAGE, Member, read_members
 
 CHUNK_BYTES = 1 << 20
-_HEADER_BYTES_MAX = 8 << 20
-_BLOCK_BYTES = 256 << 10
-# What the standard library's readers raise on bytes that are no archive, as fuzzing them shows.
-_DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    struct.error,
-    ValueError,
-    IndexError,
-    OverflowError,
-    RuntimeError,
-)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -57,19 +33,6 @@ class Limits:
     ratio: float = 200.0
     ratio_floor_bytes: int = 256 << 20
     path_characters: int = 1024
-
-
-class _Member(NamedTuple):
-    """One entry: its name as written, whether a directory, why it is refused, its bytes.
-
-    In a stream the bytes of a member that is not wanted must be read all the same.
-    """
-
-    name: str
-    directory: bool = False
-    refusal: str | None = None
-    open: Callable[[], AbstractContextManager[IO[bytes]]] | None = None
-    streamed: bool = False
 
 
 def extract(
@@ -100,7 +63,7 @@ def extract(
     writer = _Writer(archive, target, limits)
     selection = _Selection(members)
     try:
-        for number, member in enumerate(_members(archive), start=1):
+        for number, member in enumerate(read_members(archive), start=1):
             if number > limits.files:
                 raise _refused(archive, member.name, f"more than {limits.files} members")
             place = selection.place_of(member.name)
@@ -108,7 +71,7 @@ def extract(
                 writer.drain(member)
             else:
                 writer.take(member, place)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(archive, error) from error
     except OSError as error:
         # Of bad compressed data (no number) or a place outside the file; the disk's errors go up.
@@ -121,13 +84,6 @@ def extract(
             context={"missing": ", ".join(missing)},
         )
     return sorted(writer.files)
-
-
-def is_archive(path: Path) -> bool:
-    """Whether the first bytes are those of an archive that `extract` reads."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    return _kind(head) is not None
 
 
 class _Selection:
@@ -176,7 +132,7 @@ class _Writer:
         self._kinds: dict[str, str] = {}
         self._spellings: dict[str, str] = {}
 
-    def take(self, member: _Member, place: str) -> None:
+    def take(self, member: Member, place: str) -> None:
         """Write one member to its place."""
         if member.refusal:
             raise self._refuse(member, member.refusal)
@@ -197,18 +153,18 @@ class _Writer:
             os.fsync(file.fileno())
         self.files.append(str(path))
 
-    def drain(self, member: _Member) -> None:
+    def drain(self, member: Member) -> None:
         """Read past a member that is not wanted; its bytes count all the same."""
         if member.streamed:
             self._pump(member, None)
 
-    def _pump(self, member: _Member, file: IO[bytes] | None) -> None:
+    def _pump(self, member: Member, file: IO[bytes] | None) -> None:
         if member.open is None:
             return
         with member.open() as content:
             self._copy(member, content, file)
 
-    def _copy(self, member: _Member, content: IO[bytes], file: IO[bytes] | None) -> None:
+    def _copy(self, member: Member, content: IO[bytes], file: IO[bytes] | None) -> None:
         size = 0
         while chunk := content.read(CHUNK_BYTES):
             size += len(chunk)
@@ -226,7 +182,7 @@ class _Writer:
             if file is not None:
                 file.write(chunk)
 
-    def _judge(self, member: _Member, place: str) -> PurePosixPath | None:
+    def _judge(self, member: Member, place: str) -> PurePosixPath | None:
         """The path that a member may be written to; None for the root itself."""
         for text in (member.name, place):
             if rule := _broken_rule(text, self._limits):
@@ -238,7 +194,7 @@ class _Writer:
             raise self._refuse(member, "no name")
         return PurePosixPath(*parts)
 
-    def _enter(self, member: _Member, path: PurePosixPath, kind: str) -> None:
+    def _enter(self, member: Member, path: PurePosixPath, kind: str) -> None:
         """Note the path and the directories above it; refuse what is there under any spelling."""
         steps = [*reversed(path.parents)][1:]
         for step, its_kind in [*((s, "directory") for s in steps), (path, kind)]:
@@ -253,7 +209,7 @@ class _Writer:
                 raise self._refuse(member, "its name is there twice")
             self._kinds[text] = its_kind
 
-    def _refuse(self, member: _Member, rule: str) -> IntegrityError:
+    def _refuse(self, member: Member, rule: str) -> IntegrityError:
         return _refused(self._archive, member.name, rule)
 
 
@@ -287,122 +243,3 @@ def _refused(archive: Path, name: str, rule: str) -> IntegrityError:
 def _shown(text: str) -> str:
     """Somebody else's text, safe for a terminal."""
     return text.encode("unicode_escape").decode()[:200]
-
-
-def _kind(head: bytes) -> str | None:
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "zip"
-    for magic, kind in ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "xz")):
-        if head.startswith(magic):
-            return kind
-    return "tar" if head[257:262] == b"ustar" or _is_old_tar(head) else None
-
-
-def _is_old_tar(head: bytes) -> bool:
-    """A header without magic, told by its checksum."""
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
-
-
-def _members(archive: Path) -> Iterator[_Member]:
-    with archive.open("rb") as raw:
-        kind = _kind(raw.read(512))
-        raw.seek(0)
-        if kind == "zip":
-            yield from _zip_members(raw)
-        elif kind == "tar":
-            yield from _tar_members(raw)
-        elif kind == "gz":
-            with gzip.open(raw) as plain:
-                yield from _tar_members(cast(IO[bytes], plain))
-        elif kind == "bz2":
-            with bz2.open(raw) as plain:
-                yield from _tar_members(cast(IO[bytes], plain))
-        elif kind == "xz":
-            with lzma.open(raw) as plain:
-                yield from _tar_members(cast(IO[bytes], plain))
-        else:
-            raise IntegrityError(
-                f"{archive.name} is no archive",
-                context={"expected": "tar, tar.gz, tar.bz2, tar.xz, zip or whl"},
-            )
-
-
-def _zip_members(raw: IO[bytes]) -> Iterator[_Member]:
-    with zipfile.ZipFile(raw) as archive:
-        for info in archive.infolist():
-            # `filename` is cut at a NUL; the name as written is judged.
-            name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
-            refusal = None
-            if info.flag_bits & 0x1:
-                refusal = "an encrypted member"
-            elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                refusal = "neither a regular file nor a directory"
-            directory = name.endswith("/")
-            if refusal or directory:
-                yield _Member(name, directory, refusal)
-            else:
-                yield _Member(name, open=partial(archive.open, info))
-
-
-def _tar_members(plain: IO[bytes]) -> Iterator[_Member]:
-    bounded = _BoundedHeaders(plain)
-    with closing(
-        tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|", bufsize=_BLOCK_BYTES)
-    ) as archive:
-        while (info := archive.next()) is not None:
-            bounded.forgive()
-            if info.isdir():
-                yield _Member(info.name + "/", directory=True)
-            elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and info.sparse is None:
-                content = cast(IO[bytes], archive.extractfile(info))
-                forgiving = nullcontext(cast(IO[bytes], _Forgiving(content, bounded)))
-                yield _Member(info.name, open=partial(_same, forgiving), streamed=True)
-            else:
-                yield _Member(info.name, refusal="neither a regular file nor a directory")
-            # tarfile keeps every member that it has seen; the walk needs none of them.
-            archive.members.clear()  # type: ignore[attr-defined]
-
-
-def _same(content: AbstractContextManager[IO[bytes]]) -> AbstractContextManager[IO[bytes]]:
-    return content
-
-
-class _BoundedHeaders:
-    """A reader that refuses a header (a long name, pax records) that would fill the memory.
-
-    Members' bytes are always read through `_Forgiving`, so what is read without forgiveness is
-    headers alone.
-    """
-
-    def __init__(self, plain: IO[bytes]) -> None:
-        self._plain = plain
-        self._unforgiven = 0
-
-    def read(self, size: int) -> bytes:
-        """Read on, within the bound."""
-        data = self._plain.read(size)
-        self._unforgiven += len(data)
-        if self._unforgiven > _HEADER_BYTES_MAX:
-            raise tarfile.ReadError(f"a header of more than {_HEADER_BYTES_MAX} bytes")
-        return data
-
-    def forgive(self) -> None:
-        """What was read until now was no header."""
-        self._unforgiven = 0
-
-
-class _Forgiving:
-    """A member's bytes."""
-
-    def __init__(self, content: IO[bytes], bounded: _BoundedHeaders) -> None:
-        self._content = content
-        self._bounded = bounded
-
-    def read(self, size: int) -> bytes:
-        """Read on."""
-        self._bounded.forgive()
-        return self._content.read(size)

@@ -11,13 +11,15 @@ from pathlib import Path
 from paddlesrv.errors import IntegrityError, NotFound
 from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.zoo.archive import extract, is_archive
+from paddlesrv.zoo.archive import extract
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.digests import digests_of
 from paddlesrv.zoo.entries import SHIPPED, Entry
 from paddlesrv.zoo.fetch import Fetched
+from paddlesrv.zoo.members import is_archive
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.specification import model_spec, pipeline_spec
+from paddlesrv.zoo.store import RECORD_FILE, SPEC_FILE
 
 SHIPPED_DIR = "zoo"
 """Where files that come with the catalogue lie in a model's directory."""
@@ -65,6 +67,11 @@ def make_spec(entry: Entry, catalogue: Catalogue, staging: Path) -> tuple[ModelS
     }
     if entry.components:
         return pipeline_spec(entry, files=files, digests=digests_of(staging)), []
+    for record in (SPEC_FILE, RECORD_FILE):
+        if (staging / record).exists():
+            raise IntegrityError(
+                f"what was fetched for {entry.name} holds {record}, a name kept for the store"
+            )
     directory = _network_directory(entry, staging)
     try:
         signature = read_signature(staging / directory)

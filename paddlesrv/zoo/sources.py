@@ -140,14 +140,14 @@ def _file_candidate(source: FileSource, manifest_dir: Path) -> Candidate:
 
 def _mirrored(candidate: Candidate, model: str, mirror: str) -> Candidate:
     """The same file at `MIRROR/MODEL/FILE`; the catalogue's digest or our pin still decides."""
-    relative = f"{quote(model, safe='')}/{quote(candidate.basename, safe='')}"
     if "://" in mirror:
-        url = f"{mirror.rstrip('/')}/{relative}"
+        names = (quote(model, safe=""), quote(candidate.basename, safe=""))
+        url = "/".join((mirror.rstrip("/"), *names))
         path = network.file_path(url)
         where = network.mask(url)
     else:
         url = None
-        path = Path(mirror).expanduser().absolute() / relative
+        path = Path(mirror).expanduser().absolute() / model / candidate.basename
         where = str(path)
     return msgspec.structs.replace(
         candidate, kind="mirror", where=where, url=url, path=path, package=None

@@ -163,7 +163,7 @@ def test_a_deadline_ends_a_request_and_what_still_queued_is_not_computed(directo
             await infer(service, "slow", x=x)
             scheduler = service.models["slow"].scheduler
             assert scheduler is not None
-            assert scheduler.queued_rows == 0
+            assert scheduler.queue.rows == 0
             assert scheduler.in_flight == 0
             assert service.metrics.batch_rows.labels("slow").sum <= 4
 
@@ -183,7 +183,7 @@ def test_a_cancelled_request_leaves_the_queue(directory: Path) -> None:
             await asyncio.gather(*calls, return_exceptions=True)
             scheduler = service.models["slow"].scheduler
             assert scheduler is not None
-            assert scheduler.queued_rows == 0
+            assert scheduler.queue.rows == 0
             assert scheduler.in_flight == 0
             await infer(service, "slow", x=x)
             assert service.metrics.batch_rows.labels("slow").sum <= 4

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddlesrv.errors import IntegrityError
-from paddlesrv.zoo.archive import Limits, extract, is_archive
+from paddlesrv.zoo.archive import Limits, extract
+from paddlesrv.zoo.members import is_archive
 
 FILES = {"m/__model__": b"program", "m/w_0": b"\0" * 5000, "readme": b"hello"}
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddlesrv.errors import IntegrityError, SourceUnreachable
+from paddlesrv.errors import IntegrityError, PaddlesrvError, SourceUnreachable
+from paddlesrv.zoo import network
 from paddlesrv.zoo.download import download
 from paddlesrv.zoo.network import Retry, mask
-from tests.unit.zoo.web import Web, cut, redirect, status, wrong_range
+from tests.unit.zoo.web import Web, cut, redirect, stall, status, wrong_range
 
 BODY = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -156,6 +158,25 @@ def test_a_cut_without_a_length_is_seen_by_the_known_size(web: Web, tmp_path: Pa
     url = web.put("/f", BODY, length=False, faults=[cut(10_000)])
     download(url, tmp_path / "f", sha256=SHA256, size=len(BODY), retry=AT_ONCE)
     assert (tmp_path / "f").read_bytes() == BODY
+
+
+def test_a_file_that_has_no_room_is_refused_before_it_is_written(web: Web, tmp_path: Path) -> None:
+    url = web.put("/f", BODY, length=False)
+    with pytest.raises(PaddlesrvError, match="space") as caught:
+        download(url, tmp_path / "f", size=1 << 60, retry=NEVER)
+    assert caught.value.exit_code == 1
+    assert caught.value.context["needed"] == f"{1 << 60} bytes"
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_server_that_stops_sending_is_left_and_continued(web: Web, tmp_path: Path) -> None:
+    release = threading.Event()
+    url = web.put("/f", BODY, faults=[stall(100_000, threading.Event(), release)])
+    with network.open_client(stall_seconds=0.2) as client:
+        download(url, tmp_path / "f", sha256=SHA256, client=client, retry=AT_ONCE)
+    release.set()
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert web.bytes_sent == len(BODY)
 
 
 def test_a_local_file_is_copied_and_verified(tmp_path: Path) -> None:

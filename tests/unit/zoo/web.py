@@ -150,3 +150,14 @@ def redirect(url: str) -> Fault:
         handler.end_headers()
 
     return answer
+
+
+def stall(after: int, reached: threading.Event, release: threading.Event) -> Fault:
+    """Send that many bytes of the body, say so, and keep the client waiting until released."""
+
+    def answer(handler: _Handler, resource: Resource) -> None:
+        handler.answer(resource, cut_after=after)
+        reached.set()
+        release.wait(60)
+
+    return answer

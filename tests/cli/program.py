@@ -1,0 +1,39 @@
+"""`python -m paddlesrv` as a process of its own, as users run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from paddlesrv.settings import SETTINGS
+
+SECONDS = 120
+
+
+def command(*arguments: str) -> list[str]:
+    """The words of a command line."""
+    return [sys.executable, "-m", "paddlesrv", *arguments]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment without wishes of whoever runs the tests."""
+    dropped = {*(setting.env for setting in SETTINGS), "NO_COLOR", "FORCE_COLOR"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {"PADDLESRV_HOME": str(home), "PYTHONWARNINGS": "error"} | more
+
+
+def run(
+    home: Path, *arguments: str, stdin: bytes = b"", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command line to its end."""
+    ended = subprocess.run(
+        command(*arguments),
+        input=stdin,
+        capture_output=True,
+        env=environment(home, **more),
+        timeout=SECONDS,
+    )
+    out, err = ended.stdout.decode(), ended.stderr.decode()
+    return subprocess.CompletedProcess(ended.args, ended.returncode, out, err)
