@@ -1,9 +1,9 @@
 """The linear model of 13 features: requests per second of paddlesrv and of its peers.
 
 Each system serves the same ONNX file with ONNX Runtime on one thread, merges requests into
-batches of up to 64, and takes and gives JSON. All are up during the whole run; points are taken
-in turns (each system at 1 connection, each at 16, each at 64, and again), so that whatever else
-the machine does meets all of them alike. Medians over the rounds are reported.
+batches of up to 64, and is sent the same JSON, byte for byte. All are up during the whole run;
+points are taken in turns (each system at 1 connection, each at 16, each at 64, and again), so
+that whatever else the machine does meets all of them alike. Medians are reported.
 
     python -m benchmarks.serve_linear --peers --export linear.json
 """
@@ -43,11 +43,11 @@ def start_ours(model: Path, scratch: Path) -> System:
 
 
 def start_mosec(python: Path, model: Path, scratch: Path) -> System:
-    """mosec: plain JSON, which is its default and costs it least."""
+    """mosec, with a worker that takes and gives the same JSON."""
     port = free_port()
     script = Path(__file__).parent / "peers" / "mosec_linear.py"
     command = [str(python), str(script), "--address", "127.0.0.1", "--port", str(port)]
-    target = Target(f"http://127.0.0.1:{port}/inference", json.dumps({"x": FEATURES}).encode())
+    target = Target(f"http://127.0.0.1:{port}/inference", OPEN_INFERENCE)
     environment = {"LINEAR_MODEL": str(model / "model.onnx")}
     return System("mosec", command, target, environment, scratch / "mosec.log")
 
@@ -73,8 +73,7 @@ def check_answer(system: System) -> None:
     Raises:
         RuntimeError: it is not.
     """
-    answer = json.loads(system.answer())
-    value = answer["outputs"][0]["data"][0] if "outputs" in answer else answer["y"][0]
+    value = json.loads(system.answer())["outputs"][0]["data"][0]
     wanted = float(linear.expected(np.float32([FEATURES]))[0, 0])
     if abs(value - wanted) > 1e-3:
         raise RuntimeError(f"{system.name} answers {value}, not {wanted}")

@@ -219,6 +219,61 @@ def test_pipelined_requests_are_answered_in_order(server: ServerProcess) -> None
     assert places == sorted(places)
 
 
+def exchange(server: ServerProcess, *sent: bytes, until: bytes = b"") -> bytes:
+    """What the server says on one connection, up to these bytes or the end of the connection."""
+    host, port = server.url.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for part in sent:
+            connection.sendall(part)
+        while not (until and until in received) and (data := connection.recv(65536)):
+            received += data
+    return received
+
+
+def test_a_client_that_expects_100_is_told_to_continue(server: ServerProcess) -> None:
+    content = json.dumps(body(features())).encode()
+    head = b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(head + b"content-length: %d\r\n\r\n" % len(content))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(content)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_what_was_asked_before_a_malformed_request_is_answered(server: ServerProcess) -> None:
+    good = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+    received = exchange(server, good + good + b"\x00nonsense\r\n\r\n")
+    assert received.count(b'{"live":true}') == 2
+    assert b"connection: close" in received
+
+
+def test_a_malformed_request_is_a_400(server: ServerProcess) -> None:
+    assert exchange(server, b"\x00nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_offer_to_upgrade_is_ignored(server: ServerProcess) -> None:
+    offer = b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    last = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    received = exchange(server, offer + last)
+    assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_body_that_nobody_reads_does_not_spoil_the_next_request(server: ServerProcess) -> None:
+    lost = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000
+    last = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    received = exchange(server, lost, last)
+    assert received.startswith(b"HTTP/1.1 404 ")
+    assert received.endswith(b'{"live":true}')
+
+
+def test_a_head_request_has_no_body(server: ServerProcess) -> None:
+    received = exchange(server, b"HEAD /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert received.endswith(b"\r\n\r\n")
+
+
 def test_metrics_count_what_happened(client: httpx.Client) -> None:
     client.post("/v2/models/linear/infer", json=body(features()))
     text = client.get("/metrics").text
