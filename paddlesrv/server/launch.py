@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from paddlesrv.errors import DeviceUnavailable
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig, engine_options
 from paddlesrv.server.scheduler import Limits
@@ -49,12 +50,18 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
     """What the service needs of each planned model.
 
     Raises:
+        DeviceUnavailable: the engine does not run such files.
         IntegrityError: a file that a task needs is missing or damaged.
     """
     made: list[ModelSetup] = []
     tasks: dict[str, Task] = {}
     for config, model in planned:
         spec = model.spec
+        if spec.format == "onnx" and config.engine == "paddle":
+            raise DeviceUnavailable(
+                f"the engine paddle does not run ONNX models such as {spec.name}",
+                hints=["choose the one that does: --engine onnxruntime"],
+            )
         components = {role: tasks[name] for role, name in spec.components.items()}
         task = make_task(spec, model.root, components)
         if task is not None:

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -320,6 +321,14 @@ def test_a_client_that_leaves_is_not_computed_for(tmp_path: Path) -> None:
         computed = float(_metric(text, 'paddlesrv_batch_rows_sum{model="slow"}'))
         assert computed < 25, "the queue was computed for nobody"
         assert _metric(text, 'paddlesrv_inflight{model="slow"}') == "0.0"
+
+
+def test_an_onnx_model_is_not_given_to_the_engine_paddle(tmp_path: Path) -> None:
+    linear.write_onnx(tmp_path / "linear")
+    command = [sys.executable, "-m", "paddlesrv", "serve", str(tmp_path / "linear"), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 6
+    assert "--engine onnxruntime" in done.stderr
 
 
 def test_sigterm_under_load_answers_every_accepted_request_and_exits_0(tmp_path: Path) -> None:

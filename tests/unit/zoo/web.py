@@ -108,9 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
         return int(found[1])
 
     def send_body(self, body: bytes) -> None:
+        # Counted first: the client may look as soon as it has the last byte.
+        self.request_record.sent += len(body)
         self.wfile.write(body)
         self.wfile.flush()
-        self.request_record.sent += len(body)
 
     def log_message(self, *arguments: object) -> None:
         pass
