@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -136,9 +136,8 @@ def command(
             shell.take(shell.flags.merged(take_shared(values)))
             raise typer.Exit(function(shell, **values) or 0)
 
-        hints = get_type_hints(function, include_extras=True)
-        parameters = list(inspect.signature(function).parameters.values())[1:]
-        with_shared(run, [p.replace(annotation=hints[p.name]) for p in parameters])
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        with_shared(run, parameters)
         for word in (name, hidden):
             if word is not None:
                 app.command(
