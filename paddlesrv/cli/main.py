@@ -52,13 +52,8 @@ def _version_flag(
 
 def _parameters() -> list[Any]:
     import inspect
-    from typing import get_type_hints
 
-    hints = get_type_hints(_version_flag, include_extras=True)
-    return [
-        p.replace(annotation=hints[p.name])
-        for p in inspect.signature(_version_flag).parameters.values()
-    ]
+    return list(inspect.signature(_version_flag, eval_str=True).parameters.values())
 
 
 with_shared(_root, _parameters())
