@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from paddlesrv.errors import DeviceUnavailable
+from paddlesrv.errors import DeviceUnavailable, UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig, engine_options
 from paddlesrv.server.scheduler import Limits
@@ -52,6 +52,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
     Raises:
         DeviceUnavailable: the engine does not run such files.
         IntegrityError: a file that a task needs is missing or damaged.
+        UsageError: a pipeline has a part without a task.
     """
     made: list[ModelSetup] = []
     tasks: dict[str, Task] = {}
@@ -62,6 +63,13 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
                 f"the engine paddle does not run ONNX models such as {spec.name}",
                 hints=["choose the one that does: --engine onnxruntime"],
             )
+        for name in spec.components.values():
+            if name not in tasks:
+                raise UsageError(
+                    f"pipeline {spec.name} cannot be served: what the tensors of its part {name} "
+                    "mean is not known",
+                    hints=[f"serve the part by its tensors: paddlesrv serve {name}"],
+                )
         components = {role: tasks[name] for role, name in spec.components.items()}
         task = make_task(spec, model.root, components)
         if task is not None:
