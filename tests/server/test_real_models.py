@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from paddlesrv.errors import DeadlineExceeded, InvalidInput, Unavailable
+from paddlesrv.errors import DeadlineExceeded, EngineError, InvalidInput, Unavailable
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.config import ModelConfig
@@ -214,6 +214,24 @@ def test_offsets_forced_past_the_door_cost_only_their_worker(
             assert scheduler.workers[0].restarts >= 1
             (result,) = await answers(service, "LAC_2.1", TaskInput("text", "百度是一家高科技公司"))
             assert result.words[0] == "百度"
+
+    asyncio.run(main())
+
+
+def test_missing_offsets_forced_past_the_door_are_an_error_not_those_of_the_call_before(
+    installed_models: Models,
+) -> None:
+    async def main() -> None:
+        async with service_for(installed_models, "LAC_2.1") as service:
+            item = TaskInput("text", "百度是一家高科技公司")
+            before = await answers(service, "LAC_2.1", item)
+            scheduler = service.models["LAC_2.1"].scheduler
+            assert scheduler is not None
+            bare = {scheduler.spec.inputs[0].name: Tensor(np.ones((4, 1), np.int64))}
+            with pytest.raises(EngineError, match="no LoD offsets"):
+                await scheduler.submit(bare, 1, time.monotonic() + 20, Timing())
+            assert await answers(service, "LAC_2.1", item) == before
+            assert scheduler.workers[0].restarts == 0
 
     asyncio.run(main())
 
