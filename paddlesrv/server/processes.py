@@ -127,6 +127,15 @@ class Process:
         return True
 
 
+def how_it_ended(status: int) -> str:
+    """A process's exit status in words; negative is a signal's number."""
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"was killed by signal {-status}"
+    return f"ended with status {status}"
+
+
 def memory_bytes(pids: Iterable[int]) -> dict[int, int]:
     """Memory of each process together with all that it started, in bytes.
 

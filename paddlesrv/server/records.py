@@ -194,9 +194,10 @@ class Claim:
         names = [f"{self.name}.lock", f".{self.name}.tmp"]
         if not keep_record:
             names.insert(0, f"{self.name}.json")
-        for name in names:
-            # Removed while still locked: see `_locked` for who comes in between.
-            (self._folder / name).unlink(missing_ok=True)
+        if _is_open_on(self.descriptor, self._folder / f"{self.name}.lock"):
+            for name in names:
+                # Removed while still locked: see `_locked` for who comes in between.
+                (self._folder / name).unlink(missing_ok=True)
         self.hand_over()
 
     def hand_over(self) -> None:
@@ -296,10 +297,14 @@ def _locked(path: Path) -> int | None:
             return None
         except OSError:
             return descriptor  # a file system without locks; see `Claim.take`
-        try:
-            same = os.path.samestat(path.stat(), os.fstat(descriptor))
-        except FileNotFoundError:
-            same = False
-        if same:
+        if _is_open_on(descriptor, path):
             return descriptor
         os.close(descriptor)  # its holder removed it between our two calls
+
+
+def _is_open_on(descriptor: int, path: Path) -> bool:
+    """Whether a file has this path still; another one may have taken its place."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
