@@ -328,7 +328,7 @@ class _Start:
         located: Sequence[Located],
         missing: Sequence[str],
         devices: Sequence[DeviceInfo],
-        name: str,
+        called: str,
     ) -> None:
         address = f"http://{self._config.host}:{self._config.port}"
 
@@ -338,12 +338,12 @@ class _Start:
                 fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
                 self._out.line(f"model    {name}{fetched}")
                 self._out.line(f"device   {device_line(model, device)}")
-            self._out.line(f"would serve {address} as {name}")
+            self._out.line(f"would serve {address} as {called}")
 
         self._out.answer(
             {
                 "dry_run": True,
-                "name": name,
+                "name": called,
                 "url": address,
                 "models": [model.config for model in located],
                 "missing": list(missing),

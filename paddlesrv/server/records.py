@@ -88,13 +88,13 @@ def recorded(state_dir: Path, warn: Callable[[str], None] = lambda text: None) -
     """
     folder = servers_dir(state_dir)
     try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix == ".json" and p.name[0] != ".")
+        paths = [p for p in folder.iterdir() if p.suffix == ".json" and p.name[0] != "."]
     except FileNotFoundError:
         return []
     except OSError as error:
         warn(f"the records of servers cannot be read: {error.strerror}: {folder}")
         return []
-    found = (_read(path, warn) for path in paths)
+    found = (_read(path, warn) for path in sorted(paths, key=lambda path: path.stem))
     return [Recorded(record, _lives(folder, record)) for record in found if record is not None]
 
 
