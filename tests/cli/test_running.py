@@ -318,7 +318,7 @@ def test_a_damaged_record_is_named_and_the_others_are_told(servers):
         servers.record("other").write_bytes(damage)
         ended = servers.run("ps", "-q")
         assert (ended.returncode, ended.stdout) == (0, "linear\n")
-        assert "warning: the record of a server is damaged" in ended.stderr
+        assert "warning: the record of a server is damaged and can be removed" in ended.stderr
         assert str(servers.record("other")) in ended.stderr
     assert servers.started("--name", "other")["name"] == "other"
 
@@ -365,10 +365,11 @@ def test_stop_waits_for_what_was_accepted_and_kills_only_when_told_to(servers):
     started = servers.started()
     running = tree(started["pid"])
     with half_a_request(started["url"]):
-        ended = servers.run("stop", "linear", "--timeout", "0.2")
-        assert ended.returncode == 1
-        assert "still running: linear" in ended.stderr
-        assert "hint: kill what is left: paddlesrv stop linear --force" in ended.stderr
+        for _ in range(2):  # asking again does not cut off what is being answered
+            ended = servers.run("stop", "linear", "--timeout", "0.2")
+            assert ended.returncode == 1
+            assert "still running: linear" in ended.stderr
+            assert "hint: kill what is left: paddlesrv stop linear --force" in ended.stderr
         assert [shown["state"] for shown in servers.ps()] == ["stopping"]
         forced = servers.run("stop", "linear", "--force")
     assert forced.returncode == 0

@@ -10,7 +10,8 @@ from paddlesrv.cli.command import SHARED
 from paddlesrv.cli.main import app
 
 COMMANDS = [
-    ("list",), ("ls",), ("search",), ("info",), ("get",), ("serve",), ("predict",),
+    ("list",), ("ls",), ("search",), ("info",), ("get",), ("serve",), ("ps",), ("logs",),
+    ("stop",), ("predict",),
     ("config",), ("config", "gen"), ("doctor",), ("env",), ("version",),
 ]  # fmt: skip
 
