@@ -18,7 +18,9 @@ LAYERS = (
     ("deploy", "bench", "server", "client", "predict", "doctor"),
     ("tasks", "engines"),
     ("models", "zoo"),
-    ("settings", "errors"),
+    ("settings",),
+    ("yaml_file",),
+    ("errors",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from paddlesrv.server.run import Started
 
 PANEL = "Serving"
-CONFIG_FILE = Path("paddlesrv.yaml")
-"""Served by a bare `serve`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -94,30 +92,35 @@ def serve(
         max_queue=max_queue,
         timeout_s=timeout,
     )
-    base = _base(models or [], config)
+    base = _base(shell, models or [], config)
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
     return _Start(shell, asked, shlex.join(["paddlesrv", "serve", *source])).run(dry_run)
 
 
-def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
+def _base(shell: Shell, models: Sequence[str], config: Path | None) -> ServerConfig:
     """What is served before flags are looked at."""
-    from paddlesrv.server.config import ModelConfig, ServerConfig, load_config
+    from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project, untrusted
 
     if models and config is not None:
         raise UsageError(
             "names of models and --config together",
             hints=[f"put {', '.join(models)} into {config}, or leave --config out"],
         )
-    if models:
-        return ServerConfig(models=tuple(ModelConfig(name=name) for name in models))
-    if config is None and not CONFIG_FILE.is_file():
+    project = find_project(config, asked=not models)
+    if project is None and not models:
         raise UsageError(
-            "no model named, and there is no ./paddlesrv.yaml",
+            f"no model named, and there is no ./{PROJECT_FILE}",
             hints=["see what there is: paddlesrv list", "then: paddlesrv serve MODEL"],
         )
-    return load_config(config or CONFIG_FILE)
+    if project is None and (doubt := untrusted(PROJECT_FILE)):
+        shell.output.warning(f"./{PROJECT_FILE} {doubt}, and is not read")
+    found = defaults(shell.in_force.file, project)
+    if models and (decided := found.decided_by_file(models)):
+        # Nobody named the file: it must not decide unseen where the server listens.
+        shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
+    return found.configuration(models)
 
 
 class _Start:
