@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from paddlesrv import __version__
-from paddlesrv.cli import about, config, doctor, failure, get, models, predict, serve
+from paddlesrv.cli import (
+    about,
+    candidates,
+    completion,
+    config,
+    doctor,
+    failure,
+    get,
+    help,
+    models,
+    predict,
+    serve,
+)
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
 from paddlesrv.cli.shell import Flags, Shell
 
@@ -58,12 +70,14 @@ def _parameters() -> list[Any]:
 
 with_shared(_root, _parameters())
 app.callback(invoke_without_command=True)(_root)
-for noun in (models, get, serve, predict, config, doctor, about):
+for noun in (models, get, serve, predict, config, doctor, about, completion, help):
     noun.register(app)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code. Never raises for what a user can cause."""
+    if argv[:2] == [candidates.WORD, "--"]:
+        return _complete(argv[2:])
     shell = Shell(Flags.guess(argv), argv)
     try:
         program = typer.main.get_command(app)
@@ -80,6 +94,15 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(error, failure.CommandLineError):
             shell.take(Flags.guess(argv))  # the flags behind the mistake were not read
         return _told(error, shell, argv)
+    return 0
+
+
+def _complete(words: Sequence[str]) -> int:
+    """Tell a shell what may come next; what goes wrong meanwhile is nothing to tell there."""
+    shell = Shell(Flags())
+    with contextlib.suppress(Exception):
+        for found in candidates.candidates(typer.main.get_command(app), shell, words):
+            shell.output.line(f"{found.word}\t{found.help}")
     return 0
 
 
