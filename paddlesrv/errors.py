@@ -168,3 +168,13 @@ class EngineError(PaddlesrvError):
     """The network failed on an input that passed validation."""
 
     code = "engine-error"
+
+
+def of_code(code: str, otherwise: type[PaddlesrvError]) -> type[PaddlesrvError]:
+    """The class of errors with that `code`, which an error had in another process."""
+    kinds: list[type[PaddlesrvError]] = [PaddlesrvError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return otherwise

@@ -22,6 +22,7 @@ from paddlesrv.cli import (
     help,
     models,
     predict,
+    running,
     serve,
 )
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
@@ -70,7 +71,19 @@ def _parameters() -> list[Any]:
 
 with_shared(_root, _parameters())
 app.callback(invoke_without_command=True)(_root)
-for noun in (models, get, serve, predict, config, doctor, about, completion, help):
+for noun in (
+    # The order in which they are listed.
+    models,
+    get,
+    serve,
+    running,
+    predict,
+    config,
+    doctor,
+    about,
+    completion,
+    help,
+):
     noun.register(app)
 
 

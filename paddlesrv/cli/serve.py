@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
 import time
@@ -14,6 +15,7 @@ import typer
 
 from paddlesrv.cli import options
 from paddlesrv.cli.command import command
+from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import Busy, UsageError
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from paddlesrv.engines.devices import DeviceInfo
     from paddlesrv.server.config import ServerConfig
     from paddlesrv.server.locate import Located
+    from paddlesrv.server.records import Claim, ServerRecord
     from paddlesrv.server.run import Started
+    from paddlesrv.server.service import ModelSetup
 
 PANEL = "Serving"
 
@@ -37,6 +41,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv serve ocr",
             "paddlesrv serve resnet50 --gpu 0 --precision fp16",
             "paddlesrv serve ocr lac --port 0 --instances 2",
+            "paddlesrv serve ocr -d --name reader",
             "paddlesrv serve ./my_model --dry-run",
             "paddlesrv serve --config paddlesrv.yaml",
         ],
@@ -70,11 +75,19 @@ def serve(
     instances: options.Instances = None,
     threads: options.Threads = None,
     grace: options.Grace = None,
+    detach: Annotated[
+        bool,
+        typer.Option("-d", "--detach", help="Come back when it is ready; it goes on by itself."),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What ps, logs and stop call it; default: its models."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, start and fetch nothing.")
     ] = False,
 ) -> int:
-    """Serve models over HTTP until Ctrl-C.
+    """Serve models over HTTP until Ctrl-C, or with -d until `paddlesrv stop`.
 
     Models that are not here are fetched first.
     """
@@ -96,7 +109,8 @@ def serve(
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
-    return _Start(shell, asked, shlex.join(["paddlesrv", "serve", *source])).run(dry_run)
+    again = shlex.join(["paddlesrv", "serve", *source, *(["-d"] if detach else [])])
+    return _Start(shell, asked, again, name, detach).run(dry_run)
 
 
 def _base(shell: Shell, models: Sequence[str], config: Path | None) -> ServerConfig:
@@ -126,15 +140,24 @@ def _base(shell: Shell, models: Sequence[str], config: Path | None) -> ServerCon
 class _Start:
     """One start of a server; each step refuses what later ones would have to undo."""
 
-    def __init__(self, shell: Shell, config: ServerConfig, command: str) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        config: ServerConfig,
+        command: str,
+        name: str | None,
+        detach: bool,
+    ) -> None:
         self._shell = shell
         self._out = shell.output
         self._config = config
         self._command = command
+        self._name = name
+        self._detach = detach
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
-        """Names, devices, port, files, server: in that order, the cheap refusals first."""
+        """Names, devices, its own name, port, files, server: the cheap refusals first."""
         from paddlesrv.server.locate import locate, missing
 
         located = locate(self._config.models, self._shell.catalogue, self._shell.store)
@@ -142,17 +165,24 @@ class _Start:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
         devices = self._check_devices(located)
-        # Held from here on, so that nobody takes it while models are fetched.
-        bound = self._bind()
+        naming = Naming(self._out, self._shell.settings.state_dir, self._name, located)
+        # Name and port are held from here on: nobody takes them while models are fetched.
+        claim = None
+        if dry_run:
+            naming.look()
+        else:
+            claim = naming.take(self._detach)
         try:
-            absent = missing(located, self._shell.store)
-            if dry_run:
-                self._tell_plan(located, absent, devices)
-                return 0
-            self._get(absent)
-            return self._serve(located, devices, bound)
+            with contextlib.closing(self._bind()) as bound:
+                absent = missing(located, self._shell.store)
+                if dry_run:
+                    self._tell_plan(located, absent, devices, naming.name)
+                    return 0
+                self._get(absent)
+                return self._serve(located, devices, bound, naming.name, claim)
         finally:
-            bound.close()
+            if claim is not None:
+                claim.release()
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.engines.devices import check
@@ -190,29 +220,59 @@ class _Start:
         shell.interrupted = "interrupted"
 
     def _serve(
-        self, located: Sequence[Located], devices: Sequence[DeviceInfo], bound: socket
+        self,
+        located: Sequence[Located],
+        devices: Sequence[DeviceInfo],
+        bound: socket,
+        name: str,
+        claim: Claim | None,
     ) -> int:
         from msgspec.structs import replace
 
         from paddlesrv.server.launch import plan, setups
         from paddlesrv.server.locate import find_local
-        from paddlesrv.server.run import run_server
+        from paddlesrv.server.logfile import log_path
+        from paddlesrv.server.registration import describe
 
         shell = self._shell
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, shell.catalogue, shell.store, name),
         )
+        ready = setups(planned)
         for model, device in zip(located, devices, strict=True):
             self._tell_model(model, device)
-        start_logging(shell.flags.verbose)
         config = replace(self._config, models=tuple(model.config for model in located))
-        return run_server(
-            config,
-            setups(planned),
-            bound,
-            lambda started: self._tell_ready(located, started),
-        )
+        log = log_path(shell.settings.state_dir, name) if self._detach else None
+        record = describe(name, config, planned, bound, shown_command(shell.argv), log)
+        if self._detach:
+            assert claim is not None, "a server without a record is not detached"
+            record, started = start_detached(shell, config, located, record, bound, claim)
+            self._tell_ready(located, started, record)
+            return 0
+        return self._serve_here(config, ready, located, record, bound, claim)
+
+    def _serve_here(
+        self,
+        config: ServerConfig,
+        models: Sequence[ModelSetup],
+        located: Sequence[Located],
+        record: ServerRecord,
+        bound: socket,
+        claim: Claim | None,
+    ) -> int:
+        from paddlesrv.server.registration import Registration
+        from paddlesrv.server.run import run_server
+
+        start_logging(self._shell.flags.verbose)
+        registration = Registration(claim, record, self._out.warning)
+
+        def announce(started: Started) -> None:
+            registration.enter("ready")
+            self._tell_ready(located, started, record)
+
+        registration.enter("starting")
+        return run_server(config, models, bound, announce, lambda: registration.enter("stopping"))
 
     def _tell_model(self, model: Located, device: DeviceInfo) -> None:
         self._out.note(f"model    {self._place(model)}")
@@ -224,35 +284,54 @@ class _Start:
         installed = self._shell.store.installed(model.config.name)
         return str(installed.path) if installed is not None else model.config.name
 
-    def _tell_ready(self, located: Sequence[Located], started: Started) -> None:
+    def _tell_ready(
+        self, located: Sequence[Located], started: Started, record: ServerRecord
+    ) -> None:
         seconds = time.monotonic() - self._began
         names = [model.config.name for model in located]
+        url = started.url
 
         def human() -> None:
             out = self._out
             out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
             out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
-            out.line(f"serving  {started.url}   HTTP")
+            out.line(f"serving  {url}   HTTP")
             out.line(
                 "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
             )
-            out.line(f"ready in {seconds:.1f} s; {self._try(located[0], started.url)}", "green")
+            if record.detached:
+                out.line(f"name     {record.name}   (pid {record.pid})")
+                out.line(f"logs     paddlesrv logs {record.name} -f")
+                out.line(f"stop     paddlesrv stop {record.name}")
+            end = "" if record.detached else "   (Ctrl-C stops)"
+            told = f"ready in {seconds:.1f} s as {record.name}; {self._try(located[0], url)}{end}"
+            out.line(told, "green")
 
-        record = {"url": started.url, "models": names, "ready_seconds": round(seconds, 3)}
-        self._out.answer(record, names=[started.url], human=human)
+        answer = {
+            "name": record.name,
+            "pid": record.pid,
+            "url": url,
+            "models": names,
+            "log": record.log,
+            "ready_seconds": round(seconds, 3),
+        }
+        self._out.answer(answer, names=[record.name if record.detached else url], human=human)
 
     def _try(self, model: Located, url: str) -> str:
         from paddlesrv.cli.inputs import example_input
 
         task = model.entry.task if model.entry is not None else None
-        stop = "(Ctrl-C stops)"
         if task is None:
-            return f"try: curl {url}/v2/models/{model.config.name}   {stop}"
+            return f"try: curl {url}/v2/models/{model.config.name}"
         asked = shlex.quote(model.asked)
-        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}   {stop}"
+        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}"
 
     def _tell_plan(
-        self, located: Sequence[Located], missing: Sequence[str], devices: Sequence[DeviceInfo]
+        self,
+        located: Sequence[Located],
+        missing: Sequence[str],
+        devices: Sequence[DeviceInfo],
+        called: str,
     ) -> None:
         address = f"http://{self._config.host}:{self._config.port}"
 
@@ -262,11 +341,12 @@ class _Start:
                 fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
                 self._out.line(f"model    {name}{fetched}")
                 self._out.line(f"device   {device_line(model, device)}")
-            self._out.line(f"would serve {address}")
+            self._out.line(f"would serve {address} as {called}")
 
         self._out.answer(
             {
                 "dry_run": True,
+                "name": called,
                 "url": address,
                 "models": [model.config for model in located],
                 "missing": list(missing),
@@ -294,8 +374,10 @@ def device_line(model: Located, device: DeviceInfo) -> str:
 
 def start_logging(verbose: int) -> None:
     """Let the server's log go to stderr: warnings, with -v also what it does."""
+    from paddlesrv.server.logfile import FORMAT, EscapingFormatter
+
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter(FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("paddlesrv").setLevel(level)

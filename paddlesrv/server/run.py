@@ -54,6 +54,12 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def url_of(bound: socket.socket) -> str:
+    """The address of a server that listens there."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _listening(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
@@ -74,19 +80,21 @@ def run_server(
     models: Sequence[ModelSetup],
     bound: socket.socket,
     announce: Callable[[Started], None],
+    stopping: Callable[[], None] = lambda: None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit code.
+    """Serve until SIGTERM or SIGINT, or SIGHUP unless that is ignored; the process's exit code.
 
     Args:
         config: Limits of the server; its models are in `models`.
         models: In the order in which they start, components before pipelines.
         bound: Where to listen, from `bind`.
         announce: Called once, when every model is loaded and warm.
+        stopping: Called once, when it begins to finish.
 
     Raises:
         PaddlesrvError: a model could not be loaded or could not answer its example.
     """
-    return uvloop.run(_serve(config, models, bound, announce))
+    return uvloop.run(_serve(config, models, bound, announce, stopping))
 
 
 async def _serve(
@@ -94,6 +102,7 @@ async def _serve(
     models: Sequence[ModelSetup],
     bound: socket.socket,
     announce: Callable[[Started], None],
+    stopping: Callable[[], None],
 ) -> int:
     stop = asyncio.Event()
     force = asyncio.Event()
@@ -105,6 +114,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number.name)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup and -d leave it
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
 
     service = Service()
     application = HttpApplication(service)
@@ -117,20 +128,19 @@ async def _serve(
     await listener.listen(bound)
     try:
         starting = asyncio.ensure_future(_start(service, config, models))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        asked_to_stop = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([starting, asked_to_stop], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             load_seconds, warm_up_seconds = starting.result()
             gc.collect()
             gc.freeze()  # what lives as long as the server need not be searched again and again
             # Requests make many objects and no cycles: the usual 700 costs a few percent.
             gc.set_threshold(10_000, 10, 10)
-            host, port = bound.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            announce(Started(f"http://{shown}:{port}", load_seconds, warm_up_seconds))
-            await stopping
+            announce(Started(url_of(bound), load_seconds, warm_up_seconds))
+            await asked_to_stop
         else:
             starting.cancel()
+        stopping()
         await _until(force, _finish(service, listener, config.grace_s))
     finally:
         listener.abort()

@@ -15,11 +15,12 @@ from collections import deque
 from pathlib import Path
 
 from paddlesrv.engines.base import EngineOptions
-from paddlesrv.errors import EngineError, PaddlesrvError, Unavailable
+from paddlesrv.errors import EngineError, Unavailable, of_code
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server import messages
 from paddlesrv.server.arena import Slot, TensorView
 from paddlesrv.server.messages import Done, Failed, FrameBuffer, Load, Loaded, Run, frame
+from paddlesrv.server.processes import how_it_ended
 
 log = logging.getLogger("paddlesrv.workers")
 
@@ -265,7 +266,7 @@ class Worker(asyncio.Protocol):
             slot.close()
         if self._closing:
             return
-        reason = self._why_killed or _how_it_ended(status)
+        reason = self._why_killed or how_it_ended(status)
         log.warning("worker %d of %s %s; starting it again", self.id, self._load.spec.name, reason)
         for line in self._forkserver.recent_output:
             log.debug("before that: %s", line)
@@ -288,7 +289,9 @@ class Worker(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(pause, self.start)
 
     def _load_failed(self, message: Failed) -> None:
-        error = _as_error(message)
+        error = of_code(message.code, EngineError)(
+            message.message, context=message.context, hints=message.hints
+        )
         if not self.loaded.done():
             self.loaded.set_exception(error)
         else:
@@ -298,25 +301,6 @@ class Worker(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _as_error(message: Failed) -> PaddlesrvError:
-    """The worker's error as the same class here, so that its exit code and status are kept."""
-    kinds = {k.code: k for k in _all_errors(PaddlesrvError)}
-    kind = kinds.get(message.code, EngineError)
-    return kind(message.message, context=message.context, hints=message.hints)
-
-
-def _all_errors(kind: type[PaddlesrvError]) -> list[type[PaddlesrvError]]:
-    return [kind] + [k for child in kind.__subclasses__() for k in _all_errors(child)]
-
-
-def _how_it_ended(status: int) -> str:
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return f"was killed by {signal.Signals(-status).name}"
-        return f"was killed by signal {-status}"
-    return f"ended with status {status}"
 
 
 def _tail(lines: deque[str]) -> str:

@@ -1,0 +1,151 @@
+"""The process of a detached server, from its first line to its last.
+
+Started by `detach` as `python -m paddlesrv.server.daemon FD NAME`, in a session of its own; FD is
+a SOCK_SEQPACKET socket. Over it come the `Job`, the listening socket and the claimed name; back
+goes one answer, `Ready` or `Failed`. After that nobody listens, and nothing else is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paddlesrv.errors import PaddlesrvError
+from paddlesrv.server.config import ServerConfig
+from paddlesrv.server.processes import ProcessIdentity
+from paddlesrv.server.records import Claim, ServerRecord, from_json, to_json
+from paddlesrv.settings import Settings
+
+if TYPE_CHECKING:
+    from paddlesrv.server.run import Started
+
+MAX_MESSAGE = 128 * 1024
+"""Bytes; a configuration is a few hundred for each model."""
+
+log = logging.getLogger("paddlesrv.server")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to serve. Models are named so that they mean the same in any directory."""
+
+    settings: Settings
+    config: ServerConfig
+    record: ServerRecord
+    verbose: int = 0
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Every model is loaded and warm; the seconds of each step."""
+
+    load_seconds: float
+    warm_up_seconds: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """It could not start; a `PaddlesrvError` in plain data."""
+
+    code: str
+    message: str
+    context: dict[str, str] = {}
+    hints: tuple[str, ...] = ()
+
+
+def main(arguments: list[str]) -> int:
+    """Take over what the caller prepared, and serve; the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go
+    faulthandler.enable()
+    control = socket.socket(fileno=int(arguments[0]))
+    os.set_inheritable(control.fileno(), False)
+    data, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2)
+    if not data:
+        return 1  # the caller has gone before it could say what to do
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    job = from_json(data, Job)
+    bound = socket.socket(fileno=descriptors[0])
+    claim = Claim.inherited(job.settings.state_dir, job.record.name, descriptors[1])
+    _start_logging(job)
+    try:
+        return _serve(job, bound, claim, control)
+    finally:
+        control.close()
+        bound.close()
+
+
+def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket) -> int:
+    # Imported only now: a moment in which nothing is logged yet should be short.
+    from paddlesrv.server.launch import plan, setups
+    from paddlesrv.server.locate import find_local, locate
+    from paddlesrv.server.registration import Registration
+    from paddlesrv.server.run import run_server
+    from paddlesrv.zoo.catalogue import Catalogue
+    from paddlesrv.zoo.store import Store
+
+    process = ProcessIdentity.of(os.getpid()) or job.record.process
+    record = msgspec.structs.replace(job.record, process=process)
+    registration = Registration(claim, record, log.warning)
+
+    served = False
+
+    def announce(started: Started) -> None:
+        nonlocal served
+        served = True
+        registration.enter("ready")
+        log.info("ready on %s", started.url)
+        _answer(control, Ready(started.load_seconds, started.warm_up_seconds))
+
+    try:
+        registration.enter("starting")
+        log.info("starting %s with %s", record.name, ", ".join(record.models))
+        catalogue = Catalogue.load(job.settings.catalogue)
+        store = Store(job.settings.cache_dir)
+        located = locate(job.config.models, catalogue, store)
+        planned = plan(
+            [model.config for model in located],
+            lambda name: find_local(located, catalogue, store, name),
+        )
+        code = run_server(
+            job.config, setups(planned), bound, announce, lambda: registration.enter("stopping")
+        )
+    except PaddlesrvError as error:
+        details = "; ".join(f"{name}: {text}" for name, text in error.context.items())
+        log.error("%s%s", error.message, f" ({details})" if details else "")
+        _answer(control, Failed(error.code, error.message, error.context, error.hints))
+        registration.close(error.message if served else None)
+        return error.exit_code
+    except Exception as error:
+        log.exception("the server failed")
+        reason = traceback.format_exception_only(type(error), error)[-1].strip()
+        _answer(control, Failed(PaddlesrvError.code, f"unexpected {reason}"))
+        registration.close(reason if served else None)
+        return PaddlesrvError.exit_code
+    registration.close()
+    log.info("ended")
+    return code
+
+
+def _start_logging(job: Job) -> None:
+    from paddlesrv.server.logfile import LogFileHandler
+
+    assert job.record.log is not None, "a detached server has a log"
+    logging.basicConfig(level=logging.WARNING, handlers=[LogFileHandler(job.record.log)])
+    logging.getLogger("paddlesrv").setLevel(logging.DEBUG if job.verbose else logging.INFO)
+
+
+def _answer(control: socket.socket, message: Ready | Failed) -> None:
+    """Tell the caller; the server does not depend on anybody waiting for it."""
+    with contextlib.suppress(OSError):
+        control.send(to_json(message))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
