@@ -89,7 +89,7 @@ for noun in (
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code. Never raises for what a user can cause."""
-    if argv[:2] == [candidates.WORD, "--"]:
+    if list(argv[:2]) == [candidates.WORD, "--"]:
         return _complete(argv[2:])
     shell = Shell(Flags.guess(argv), argv)
     try:

@@ -143,9 +143,11 @@ class Defaults(msgspec.Struct, frozen=True):
         """What the config file says of a server of these models, as words for a person."""
         if self.file is None:
             return []
-        lead = f"{self.file.path}:"
-        own = [f"{field} {self.values[field]}" for field, origin in self.origins.items()
-               if origin.startswith(lead)]  # fmt: skip
+        own = [
+            f"{field} {self.values[field]}"
+            for field, origin in self.origins.items()
+            if origin == self.file.at(field)
+        ]
         listed = {model.get("name") for model in self.models}
         return own + [f"how {name} runs" for name in names if name in listed]
 
