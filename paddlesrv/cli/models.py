@@ -68,10 +68,11 @@ def register(app: typer.Typer) -> None:
 def list_models(
     shell: Shell,
     task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="Only models of this task.")
+        str | None, typer.Option("--task", metavar="TASK", help="Only models of this task.")
     ] = None,
     collection: Annotated[
-        str | None, typer.Option(metavar="COLLECTION", help="Only models of this collection.")
+        str | None,
+        typer.Option("--collection", metavar="COLLECTION", help="Only models of this collection."),
     ] = None,
     installed: Annotated[
         bool, typer.Option("--installed", help="Only models that are here.")

@@ -81,7 +81,9 @@ def serve(
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What ps, logs and stop call it; default: its models."),
+        typer.Option(
+            "--name", metavar="NAME", help="What ps, logs and stop call it; default: its models."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, start and fetch nothing.")

@@ -124,6 +124,22 @@ def test_every_variable_that_is_spoken_of_is_listed():
     assert found - known <= {"PADDLESRV_", "PADDLESRV_SERVE_", "PADDLESRV_TEST_"}
 
 
+def test_an_option_whose_value_is_called_as_itself_is_named():
+    # typer 0.27.0 makes --NAME of `name: Annotated[str, typer.Option(metavar="NAME")]`.
+    for path in (Path(paddlesrv.cli.__file__).parent).glob("*.py"):
+        for argument in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(argument, ast.arg) or argument.annotation is None:
+                continue
+            for call in ast.walk(argument.annotation):
+                if isinstance(call, ast.Call) and not call.args:
+                    metavars = [
+                        ast.unparse(k.value).strip("'") for k in call.keywords if k.arg == "metavar"
+                    ]
+                    named = ast.unparse(call.func) == "typer.Option"
+                    same = argument.arg.upper() in metavars
+                    assert not (named and same), f'{path.name}: name it: "--{argument.arg}"'
+
+
 def test_nobody_but_the_sink_prints_or_asks():
     for path in SOURCES:
         calls = {
