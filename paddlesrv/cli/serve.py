@@ -159,7 +159,7 @@ class _Start:
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
-        """Names, devices, its own name, port, files, server: the cheap refusals first."""
+        """Names, devices, port, its own name, files, server: the cheap refusals first."""
         from paddlesrv.server.locate import locate, missing
 
         located = locate(self._config.models, self._shell.catalogue, self._shell.store)
@@ -168,23 +168,20 @@ class _Start:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
         devices = self._check_devices(located)
         naming = Naming(self._out, self._shell.settings.state_dir, self._name, located)
-        # Name and port are held from here on: nobody takes them while models are fetched.
-        claim = None
-        if dry_run:
-            naming.look()
-        else:
+        # Port and name are held from here on: nobody takes them while models are fetched.
+        with contextlib.closing(self._bind()) as bound:
+            absent = missing(located, self._shell.store)
+            if dry_run:
+                naming.look()
+                self._tell_plan(located, absent, devices, naming.name)
+                return 0
             claim = naming.take(self._detach)
-        try:
-            with contextlib.closing(self._bind()) as bound:
-                absent = missing(located, self._shell.store)
-                if dry_run:
-                    self._tell_plan(located, absent, devices, naming.name)
-                    return 0
+            try:
                 self._get(absent)
                 return self._serve(located, devices, bound, naming.name, claim)
-        finally:
-            if claim is not None:
-                claim.release()
+            finally:
+                if claim is not None:
+                    claim.release()
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.engines.devices import check

@@ -102,6 +102,7 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
         registration.enter("ready")
         log.info("ready on %s", started.url)
         _answer(control, Ready(started.load_seconds, started.warm_up_seconds))
+        control.close()
 
     try:
         registration.enter("starting")

@@ -30,6 +30,17 @@ class LogReader:
         self._file: BinaryIO | None = None
         self._rest = b""
 
+    def older_lines(self) -> Iterator[str]:
+        """The lines of the part that was put aside before this was called."""
+        self._open()  # first, so that what is put aside from now on is not missed
+        aside = LogReader(older(self._path))
+        try:
+            if aside._open() and not self._same_file(aside):
+                yield from aside._read()
+                yield from aside.last()
+        finally:
+            aside.close()
+
     def lines(self) -> Iterator[str]:
         """The whole lines that have come since the last call."""
         while self._open():
@@ -73,6 +84,11 @@ class LogReader:
             if len(self._rest) > LINE_MAX:
                 yield from self.last()
 
+    def _same_file(self, other: LogReader) -> bool:
+        if self._file is None or other._file is None:
+            return False
+        return os.path.sameopenfile(self._file.fileno(), other._file.fileno())
+
     def _put_aside(self, opened: os.stat_result) -> bool:
         try:
             return not os.path.samestat(self._path.stat(), opened)
@@ -84,7 +100,7 @@ def read(path: Path, tail: int | None = None) -> list[str]:
     """The lines of a log, with the part that was put aside; `tail` of them, the last ones."""
     reader = LogReader(path)
     try:
-        return _tail([*_older_lines(path), *reader.lines(), *reader.last()], tail)
+        return _tail([*reader.older_lines(), *reader.lines(), *reader.last()], tail)
     finally:
         reader.close()
 
@@ -93,20 +109,13 @@ def follow(path: Path, process: Process, tail: int | None = None) -> Iterator[st
     """The lines of a log, the last `tail` of those that are there, until the process ends."""
     reader = LogReader(path)
     try:
-        yield from _tail([*_older_lines(path), *reader.lines()], tail)
+        yield from _tail([*reader.older_lines(), *reader.lines()], tail)
         while not process.wait(LOOK_SECONDS):
             yield from reader.lines()
         yield from reader.lines()
         yield from reader.last()
     finally:
         reader.close()
-
-
-def _older_lines(path: Path) -> Iterator[str]:
-    reader = LogReader(older(path))
-    yield from reader.lines()
-    yield from reader.last()
-    reader.close()
 
 
 def _tail(lines: Iterable[str], count: int | None) -> list[str]:

@@ -184,9 +184,9 @@ class Claim:
         unfinished = self._folder / f".{self.name}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with open(unfinished, "wb", opener=lambda p, _: os.open(p, flags, 0o600)) as file:
+            # Not synced: after a crash of the machine no record is true, and a server that
+            # answers requests must not wait for the disk.
             file.write(to_json(record))
-            file.flush()
-            os.fsync(file.fileno())
         unfinished.replace(self._folder / f"{self.name}.json")
 
     def release(self, *, keep_record: bool = False) -> None:
@@ -271,7 +271,7 @@ def _read(path: Path, warn: Callable[[str], None]) -> ServerRecord | None:
         warn(f"the record of a server cannot be read: {error.strerror}: {path}")
         return None
     except msgspec.MsgspecError as error:
-        warn(f"the record of a server is damaged: {error}: {path}")
+        warn(f"the record of a server is damaged and can be removed: {error}: {path}")
         return None
     if record.name != path.stem:
         warn(f"the record of a server is not what its name says ({record.name!r}): {path}")

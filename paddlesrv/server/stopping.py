@@ -60,8 +60,10 @@ def stop(
             process = Process.open(entry.record.process) if entry.record.process.here else None
             held.append(stack.enter_context(process) if process is not None else None)
             if process is not None:
-                at_once = force and seconds is None
-                process.send(signal.SIGKILL if at_once else signal.SIGTERM)
+                if force and seconds is None:
+                    process.send(signal.SIGKILL)
+                elif entry.record.state != "stopping":  # a second signal would cut answers off
+                    process.send(signal.SIGTERM)
         for entry, process in zip(entries, held, strict=True):
             outcome = _end(entry, process, began, seconds, force)
             if outcome not in ("still running", "elsewhere"):

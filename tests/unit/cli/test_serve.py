@@ -92,7 +92,7 @@ def test_a_dry_run_tells_the_plan_and_fetches_nothing(cpu_only, home, paddlesrv)
     assert ended.out.splitlines() == [
         "model    ocr, would be fetched",
         "device   cpu a CPU, fp32, engine paddle",
-        "would serve http://127.0.0.1:0",
+        "would serve http://127.0.0.1:0 as PP-OCRv4",
     ]
     plan = paddlesrv(*arguments, "--json").document
     assert plan["models"][0]["name"] == "ocr"
