@@ -15,6 +15,7 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
 from paddlesrv.server.config import ModelConfig
+from paddlesrv.zoo.names import as_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
@@ -155,5 +156,5 @@ def _directory(config: ModelConfig, path: Path) -> Located:
             hints=["see the models that have names: paddlesrv list"],
         )
     directory = path.resolve()
-    name = _NOT_IN_NAMES.sub("-", directory.name).strip("-.") or "model"
+    name = as_name(directory.name) or "model"
     return Located(msgspec.structs.replace(config, name=name), config.name, directory=directory)
