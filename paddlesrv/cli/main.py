@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from paddlesrv import __version__
-from paddlesrv.cli import about, config, doctor, failure, get, models, predict, serve
+from paddlesrv.cli import (
+    about,
+    config,
+    doctor,
+    failure,
+    get,
+    import_model,
+    models,
+    predict,
+    serve,
+)
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
 from paddlesrv.cli.shell import Flags, Shell
 
@@ -58,7 +68,7 @@ def _parameters() -> list[Any]:
 
 with_shared(_root, _parameters())
 app.callback(invoke_without_command=True)(_root)
-for noun in (models, get, serve, predict, config, doctor, about):
+for noun in (models, get, import_model, serve, predict, config, doctor, about):
     noun.register(app)
 
 

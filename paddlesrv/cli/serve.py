@@ -98,7 +98,9 @@ def serve(
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
-    return _Start(shell, asked, shlex.join(["paddlesrv", "serve", *source])).run(dry_run)
+    typed = shlex.join(["paddlesrv", "serve", *source])
+    free_engine = bool(models) and engine is None
+    return _Start(shell, asked, typed, free_engine=free_engine).run(dry_run)
 
 
 def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
@@ -123,18 +125,31 @@ def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
 class _Start:
     """One start of a server; each step refuses what later ones would have to undo."""
 
-    def __init__(self, shell: Shell, config: ServerConfig, command: str) -> None:
+    def __init__(
+        self, shell: Shell, config: ServerConfig, command: str, *, free_engine: bool
+    ) -> None:
+        """Take what is asked.
+
+        Args:
+            shell: What the command was given.
+            config: Models and limits.
+            command: The command line, for hints.
+            free_engine: Whether a model that the default engine cannot run gets the one that can.
+        """
         self._shell = shell
         self._out = shell.output
         self._config = config
         self._command = command
+        self._free_engine = free_engine
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
         """Names, devices, port, files, server: in that order, the cheap refusals first."""
-        from paddlesrv.server.locate import locate, missing
+        from paddlesrv.server.locate import locate, missing, with_engines
 
         located = locate(self._config.models, self._shell.catalogue, self._shell.store)
+        if self._free_engine:
+            located = with_engines(located, self._shell.store)
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
@@ -241,12 +256,11 @@ class _Start:
     def _try(self, model: Located, url: str) -> str:
         from paddlesrv.cli.inputs import example_input
 
-        task = model.entry.task if model.entry is not None else None
         stop = "(Ctrl-C stops)"
-        if task is None:
+        if model.task is None:
             return f"try: curl {url}/v2/models/{model.config.name}   {stop}"
         asked = shlex.quote(model.asked)
-        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}   {stop}"
+        return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}   {stop}"
 
     def _tell_plan(
         self, located: Sequence[Located], missing: Sequence[str], devices: Sequence[DeviceInfo]
@@ -274,12 +288,13 @@ class _Start:
 
 
 def _routes(model: Located) -> list[str]:
-    """What can be asked of a model: a pipeline takes no tensors, an own one nothing else."""
+    """What can be asked of a model: a pipeline takes no tensors, one without a task nothing else."""
     name = model.config.name
     easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
-    if model.entry is None:
+    if model.task is None:
         return [tensors]
-    return [easy] if model.entry.components else [easy, tensors]
+    pipeline = model.entry is not None and model.entry.components
+    return [easy] if pipeline else [easy, tensors]
 
 
 def device_line(model: Located, device: DeviceInfo) -> str:

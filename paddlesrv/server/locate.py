@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Located:
 
     `config.name` is the model's own name from here on; `asked` is what was written. Exactly one of
     `entry` (a model of the catalogue), `directory` (a directory outside the store) or neither (an
-    own model in the store) is set.
+    own model in the store) is set. `task` is what a model that is here can be asked as.
     """
 
     config: ModelConfig
@@ -41,6 +41,7 @@ class Located:
     entry: Entry | None = None
     directory: Path | None = None
     by_alias: bool = False
+    task: str | None = None
 
 
 def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -> list[Located]:
@@ -65,6 +66,20 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
             )
         asked[name] = model.asked
     return found
+
+
+def with_engines(located: Sequence[Located], store: Store) -> list[Located]:
+    """The models with the engine that their files need, where nobody asked for another.
+
+    Raises:
+        IntegrityError: a directory holds no model.
+    """
+    return [
+        replace(model, config=msgspec.structs.replace(model.config, engine="onnxruntime"))
+        if _is_onnx(model, store)
+        else model
+        for model in located
+    ]
 
 
 def missing(located: Sequence[Located], store: Store) -> list[str]:
@@ -133,6 +148,17 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
     )
 
 
+def _is_onnx(model: Located, store: Store) -> bool:
+    if model.entry is not None:
+        return False
+    if model.directory is not None:
+        from paddlesrv.models.layout import find_program
+
+        return find_program(model.directory)[0] == "onnx"
+    own = store.installed(model.config.name)
+    return own is not None and own.spec.format == "onnx"
+
+
 def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     path = Path(config.name).expanduser()
     if "/" in config.name or "\\" in config.name:
@@ -142,11 +168,14 @@ def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     except NotFound:
         if path.is_dir():
             return _directory(config, path)
-        if _NOT_IN_NAMES.search(config.name) or store.installed(config.name) is None:
+        own = None if _NOT_IN_NAMES.search(config.name) else store.installed(config.name)
+        if own is None:
             raise
-        return Located(config, config.name)
-    named = msgspec.structs.replace(config, name=resolved.entry.name)
-    return Located(named, config.name, resolved.entry, by_alias=resolved.by_alias)
+        task = own.spec.task if own.spec.task != "tensors" else None
+        return Located(config, config.name, task=task)
+    entry = resolved.entry
+    named = msgspec.structs.replace(config, name=entry.name)
+    return Located(named, config.name, entry, by_alias=resolved.by_alias, task=entry.task)
 
 
 def _directory(config: ModelConfig, path: Path) -> Located:

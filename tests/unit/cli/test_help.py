@@ -10,7 +10,7 @@ from paddlesrv.cli.command import SHARED
 from paddlesrv.cli.main import app
 
 COMMANDS = [
-    ("list",), ("ls",), ("search",), ("info",), ("get",), ("serve",), ("predict",),
+    ("list",), ("ls",), ("search",), ("info",), ("get",), ("import",), ("serve",), ("predict",),
     ("config",), ("config", "gen"), ("doctor",), ("env",), ("version",),
 ]  # fmt: skip
 
