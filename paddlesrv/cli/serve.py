@@ -288,7 +288,7 @@ class _Start:
 
 
 def _routes(model: Located) -> list[str]:
-    """What can be asked of a model: a pipeline takes no tensors, one without a task nothing else."""
+    """What can be asked of a model: a pipeline takes no tensors; without a task, only tensors."""
     name = model.config.name
     easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
     if model.task is None:

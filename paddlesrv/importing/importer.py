@@ -117,8 +117,6 @@ class Importer:
         if not name:
             raise UsageError(f"{path} gives the model no name", hints=[f"{command} --name NAME"])
         checked_name(name)
-        if name in (".", "..") or len(name) < 2:
-            raise UsageError(f"{name!r} is too short for a name", hints=[f"{command} --name NAME"])
         try:
             entry = self._catalogue.resolve(name).entry.name
         except NotFound:

@@ -127,7 +127,8 @@ def _program_of(params: Path) -> Path:
 
 def _of_directory(directory: Path, path: Path) -> Origin:
     programs, others = layout.nearest_programs(directory)
-    refused = refused_among(others)
+    # Paddle 2 wrote this one beside the parameters; nobody reads it, and nobody misses it.
+    refused = refused_among(one for one in others if not one.name.endswith(".pdiparams.info"))
     if not programs:
         raise _nothing(directory, path, refused)
     networks = layout.networks(programs)
