@@ -21,6 +21,12 @@ TIMEOUT_SECONDS = 120.0
 
 Stage = Literal["starting", "loading", "running", "interpreting"]
 _LINES_SHOWN = 3
+_ADVICE: dict[Stage, str] = {
+    "starting": "see what is wrong with this machine: paddlesrv doctor",
+    "loading": "see that program and parameters are of one export, and whole; or export it again",
+    "running": "if it needs another input than the one made up, do not run it: --no-run",
+    "interpreting": "the network is not one for this task; serve its tensors: --task tensors",
+}
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,11 +148,11 @@ def _check_numbers(spec: ModelSpec, trial: Trial) -> None:
 
 def _failed(failure: Failure, stage: Stage) -> PaddlesrvError:
     kinds = {kind.code: kind for kind in (IntegrityError, DeviceUnavailable)}
-    context = dict(failure.context)
-    hints = list(failure.hints)
+    context, hints = dict(failure.context), list(failure.hints)
     if failure.code not in kinds:
+        context.pop("program", None)  # its place for the trial, which nobody can look at any more
         context["while"] = stage
-        hints.append("if it needs another input than the one made up, do not run it: --no-run")
+        hints.append(_ADVICE[stage])
     return kinds.get(failure.code, EngineError)(failure.message, context=context, hints=hints)
 
 

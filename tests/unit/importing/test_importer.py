@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
+import signal
+import threading
 
+import numpy as np
+import psutil
 import pytest
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.files import checked_files
-from paddlesrv.errors import EngineError, IntegrityError, NotFound, PaddlesrvError, UsageError
+from paddlesrv.errors import EngineError, IntegrityError, NotFound, UsageError
 from tests.standins import linear, nets
 from tests.unit.importing import networks
 from tests.unit.importing.test_origin import files_of
@@ -260,7 +263,7 @@ def test_open_sizes_are_chosen_and_said(tmp_path, import_):
 def test_a_network_that_takes_one_open_size_only_is_given_others(tmp_path, import_):
     from onnx import TensorProto, helper, numpy_helper
 
-    shape = numpy_helper.from_array(__import__("numpy").int64([-1, 3 * 224 * 224]), "shape")
+    shape = numpy_helper.from_array(np.int64([-1, 3 * 224 * 224]), "shape")
     networks.save(
         tmp_path / "fixed",
         helper.make_graph(
@@ -285,27 +288,49 @@ def test_an_answer_of_nan_is_an_error_and_nothing_is_installed(tmp_path, import_
 
 def test_a_network_that_never_answers_is_stopped(tmp_path, import_, store):
     networks.write_endless(tmp_path / "slow")
-    with pytest.raises(EngineError, match=r"no answer within 5 s") as caught:
-        import_(tmp_path / "slow", run=True, timeout_seconds=5)
+    with pytest.raises(EngineError, match=r"no answer within 3 s") as caught:
+        import_(tmp_path / "slow", run=True, timeout_seconds=3)
     assert caught.value.context["engine"] == "onnxruntime"
     assert "--timeout 60" in caught.value.hints[0]
     assert files_of(store) == []
 
 
-def test_a_network_that_kills_its_process_is_an_error(tmp_path, import_, store):
-    # A sequence input whose network multiplies: paddle ends the process at the first run.
+def test_a_network_that_ends_its_process_is_an_error(tmp_path, import_, store):
+    networks.write_endless(tmp_path / "deadly")
+    killed = threading.Event()
+
+    def crash() -> None:
+        # Whatever a network does to its process, a signal is what is seen of it.
+        while not killed.is_set():
+            for child in psutil.Process().children():
+                if "paddlesrv.importing.trial_worker" in child.cmdline():
+                    child.send_signal(signal.SIGSEGV)
+                    killed.set()
+            killed.wait(0.01)
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    try:
+        with pytest.raises(EngineError, match="killed by SIGSEGV"):
+            import_(tmp_path / "deadly", run=True)
+    finally:
+        killed.set()
+        thread.join()
+    assert files_of(store) == []
+
+
+def test_a_program_whose_operators_do_not_fit_is_an_error(tmp_path, import_, store):
     linear.write_paddle(tmp_path / "price")
     program = tmp_path / "price" / "inference.json"
-    text = program.read_text()
-    assert re.search(r'"id"', text) or '"I"' in text
-    tree = json.loads(text)
-    for op in tree["program"]["regions"][0]["blocks"][0]["ops"]:
-        for value in op.get("I", []):
-            value["%"] = 10**6  # every operator takes a value that nobody made
+    tree = json.loads(program.read_text())
+    for operator in tree["program"]["regions"][0]["blocks"][0]["ops"]:
+        for value in operator.get("I", []):
+            value["%"] = 10**6  # a value that no operator makes
     program.write_text(json.dumps(tree))
-    with pytest.raises(PaddlesrvError) as caught:
+    with pytest.raises(EngineError, match="paddle cannot load price") as caught:
         import_(tmp_path / "price", run=True)
-    assert caught.value.exit_code == 1
+    assert caught.value.context["while"] == "loading"
+    assert "staging" not in str(caught.value.context)
     assert files_of(store) == []
 
 
@@ -373,19 +398,17 @@ def test_a_dry_run_does_all_but_install(tmp_path, import_, store):
 # -- links --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("write", [linear.write_paddle, linear.write_onnx])
-def test_a_linked_model_runs_from_where_it_is(write, tmp_path, import_, store):
+def test_a_linked_model_runs_from_where_it_is(tmp_path, import_, store):
     from paddlesrv.engines import load_engine
     from paddlesrv.engines.check_input import check_input
 
-    write(tmp_path / "price")
+    linear.write_onnx(tmp_path / "price")
     found = import_(tmp_path / "price", link=True, run=True)
     assert (found.linked, found.installed.source) == (True, "link")
-    assert not any(p.is_file() for p in found.installed.directory.iterdir() if "price" in p.name)
+    kept = {path.name for path in found.installed.directory.iterdir() if not path.is_symlink()}
+    assert kept == {"spec.json", "install.json"}
     model = store.installed("price")
-    engine = load_engine(
-        model.spec, model.directory, EngineOptions(engine=found.trial.engine, threads=1)
-    )
+    engine = load_engine(model.spec, model.directory, EngineOptions(engine="onnxruntime"))
     assert engine.run(check_input(model.spec))
     engine.close()
 
