@@ -60,7 +60,9 @@ class Listener:
         return True
 
     def abort(self) -> None:
-        """Cut every connection that is left."""
+        """Stop listening, if that is not done, and cut every connection that is left."""
+        if self._server is not None:
+            self._server.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections.open):
