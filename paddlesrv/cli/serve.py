@@ -98,9 +98,11 @@ def serve(
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
-    typed = shlex.join(["paddlesrv", "serve", *source])
-    free_engine = bool(models) and engine is None
-    return _Start(shell, asked, typed, free_engine=free_engine).run(dry_run)
+    if engine is None and config is None:
+        from paddlesrv.server.locate import with_engines
+
+        asked = with_engines(asked, shell.catalogue, shell.store)
+    return _Start(shell, asked, shlex.join(["paddlesrv", "serve", *source])).run(dry_run)
 
 
 def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
@@ -125,31 +127,18 @@ def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
 class _Start:
     """One start of a server; each step refuses what later ones would have to undo."""
 
-    def __init__(
-        self, shell: Shell, config: ServerConfig, command: str, *, free_engine: bool
-    ) -> None:
-        """Take what is asked.
-
-        Args:
-            shell: What the command was given.
-            config: Models and limits.
-            command: The command line, for hints.
-            free_engine: Whether a model that the default engine cannot run gets the one that can.
-        """
+    def __init__(self, shell: Shell, config: ServerConfig, command: str) -> None:
         self._shell = shell
         self._out = shell.output
         self._config = config
         self._command = command
-        self._free_engine = free_engine
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
         """Names, devices, port, files, server: in that order, the cheap refusals first."""
-        from paddlesrv.server.locate import locate, missing, with_engines
+        from paddlesrv.server.locate import locate, missing
 
         located = locate(self._config.models, self._shell.catalogue, self._shell.store)
-        if self._free_engine:
-            located = with_engines(located, self._shell.store)
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")

@@ -30,9 +30,15 @@ from paddlesrv.zoo.digests import sha256_of
 from paddlesrv.zoo.install import clean_disk_errors
 from paddlesrv.zoo.names import as_name
 from paddlesrv.zoo.progress import Observer, SilentObserver
-from paddlesrv.zoo.store import InstalledModel, Record, Store, checked_name, now
-
-COPIED_SOURCE, LINKED_SOURCE = "import", "link"
+from paddlesrv.zoo.store import (
+    IMPORTED,
+    LINKED,
+    InstalledModel,
+    Record,
+    Store,
+    checked_name,
+    now,
+)
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +157,7 @@ class Importer:
         self, stage: Path, spec: ModelSpec, path: Path, size_bytes: int, wish: Wish
     ) -> InstalledModel:
         record = Record(
-            source=LINKED_SOURCE if wish.link else COPIED_SOURCE,
+            source=LINKED if wish.link else IMPORTED,
             where=str(path),
             sha256=sha256_of(path) if path.is_file() else None,
             size_bytes=size_bytes,

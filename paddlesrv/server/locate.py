@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
-from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.config import ModelConfig, ServerConfig
 from paddlesrv.zoo.names import as_name
 
 if TYPE_CHECKING:
@@ -68,18 +68,19 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
     return found
 
 
-def with_engines(located: Sequence[Located], store: Store) -> list[Located]:
-    """The models with the engine that their files need, where nobody asked for another.
+def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> ServerConfig:
+    """The configuration with the engine that own models' files need, where none was asked for.
 
     Raises:
+        NotFound, UsageError: as `locate`.
         IntegrityError: a directory holds no model.
     """
-    return [
-        replace(model, config=msgspec.structs.replace(model.config, engine="onnxruntime"))
-        if _is_onnx(model, store)
-        else model
-        for model in located
-    ]
+    located = locate(config.models, catalogue, store)
+    models = tuple(
+        msgspec.structs.replace(model, engine="onnxruntime") if _is_onnx(found, store) else model
+        for model, found in zip(config.models, located, strict=True)
+    )
+    return msgspec.structs.replace(config, models=models)
 
 
 def missing(located: Sequence[Located], store: Store) -> list[str]:

@@ -419,8 +419,10 @@ def test_a_change_of_a_linked_file_is_noticed_at_a_check_and_at_a_load(tmp_path,
     store.verify_digests(model)
     body = (tmp_path / "price" / "model.onnx").read_bytes()
     (tmp_path / "price" / "model.onnx").write_bytes(body + b"\0")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError) as caught:
         store.verify_digests(model)
+    again = f"paddlesrv import {tmp_path / 'price'} --name price --link --force"
+    assert caught.value.hints == (again,)
     with pytest.raises(IntegrityError, match="has changed"):
         checked_files(model.spec, model.directory)
     (tmp_path / "price" / "model.onnx").unlink()
