@@ -77,7 +77,7 @@ def gen(
     from msgspec.structs import replace
 
     from paddlesrv.server.config import ModelConfig, ServerConfig, render_config
-    from paddlesrv.server.locate import locate
+    from paddlesrv.server.locate import locate, with_engines
 
     running = options.Running(
         gpu=gpu,
@@ -94,6 +94,8 @@ def gen(
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = ServerConfig(models=tuple(ModelConfig(name=name) for name in models))
     asked = limits.applied(replace(asked, models=running.applied(asked.models)))
+    if engine is None:
+        asked = with_engines(asked, shell.catalogue, shell.store)
     located = locate(asked.models, shell.catalogue, shell.store)
     config, notes = _decided(asked, located, given=set(running.fields()))
     text = render_config(config, notes)

@@ -87,10 +87,10 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
         """The command that puts it here anew, from where it came."""
         if self.source not in OWN_SOURCES:
             return f"paddlesrv get {self.name} --force"
-        link = ["--link"] if self.source == LINKED else []
-        return shlex.join(
-            ["paddlesrv", "import", self.where, "--name", self.name, *link, "--force"]
-        )
+        words = ["paddlesrv", "import", self.where, "--name", self.name]
+        words += ["--task", self.spec.task] if self.spec.task != "tensors" else []
+        words += ["--link"] if self.source == LINKED else []
+        return shlex.join([*words, "--force"])
 
 
 class Store:
