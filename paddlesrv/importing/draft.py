@@ -102,7 +102,8 @@ class Draft:
             task = make_task(self.spec, stage)
         except (IntegrityError, UsageError) as error:
             needs = "characters" if self.spec.task == "text-recognition" else "labels"
-            hints = [] if self._added else [f"give the {needs}, one a line: --labels FILE"]
+            lacks = isinstance(error, IntegrityError) and not self._added
+            hints = [f"give the {needs}, one a line: --labels FILE"] if lacks else []
             raise UsageError(
                 f"{self.spec.task} cannot be done with this model: {error.message}",
                 context=error.context,

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.files import checked_files
 from paddlesrv.errors import EngineError, IntegrityError, NotFound, UsageError
+from paddlesrv.importing.trial import Answered, Trial, with_true_types
 from tests.standins import linear, nets
 from tests.unit.importing import networks
 from tests.unit.importing.test_origin import files_of
@@ -252,6 +254,33 @@ def test_the_network_runs_once_on_the_engine_of_its_format(write, tmp_path, impo
     assert trial.inputs == {"x": (1, 13)}
     assert [(o.dtype, o.shape) for o in trial.outputs] == [("float32", (1, 1))]
     assert (trial.chosen, trial.result) == ((), False)
+
+
+def test_an_output_has_the_type_that_came_not_the_one_declared(tmp_path, import_):
+    from onnx import TensorProto, helper
+
+    networks.save(
+        tmp_path / "odd",
+        helper.make_graph(
+            [helper.make_node("ArgMax", ["x"], ["y"], axis=1)],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+            [helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1])],
+        ),
+    )
+    spec = import_(tmp_path / "odd", run=True).spec
+    trial = Trial(
+        engine="onnxruntime",
+        load_seconds=0,
+        run_seconds=0,
+        inputs={},
+        outputs=(Answered(name="y", dtype="int32", shape=(1, 1)),),
+    )
+    corrected, told = with_true_types(spec, trial)
+    assert corrected.outputs[0].dtype == "int32"
+    assert told == ["y is int32, not int64 as its files say"]
+    odd = msgspec.structs.replace(trial, outputs=(Answered(name="y", dtype="object", shape=(1,)),))
+    assert with_true_types(spec, odd) == (spec, [])
 
 
 def test_open_sizes_are_chosen_and_said(tmp_path, import_):

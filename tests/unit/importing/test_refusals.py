@@ -9,8 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paddlesrv.errors import IntegrityError, UsageError
+from paddlesrv.importing.export_config import read_config
+from paddlesrv.importing.refusals import Kind, recognise
 from tests.standins import linear
 
 
@@ -127,3 +131,28 @@ def test_a_recipe_names_the_file_as_a_shell_reads_it(tmp_path, import_):
     with pytest.raises(UsageError) as caught:
         import_(path)
     assert any(f"weights='{path}'" in hint for hint in caught.value.hints)
+
+
+BEGINNINGS = [b"", b"\x93NUMPY", b"PK\x03\x04", torch_zip(), safetensors(), b"\0\0\0\0TFL3", PICKLE]
+
+
+@given(
+    st.sampled_from(BEGINNINGS), st.binary(max_size=64), st.sampled_from(["x", "x.npy", "x.xml"])
+)
+def test_any_bytes_are_something_or_nothing(tmp_path_factory, beginning, rest, name):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(beginning + rest)
+    assert isinstance(recognise(path), Kind | None)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text("{}[]:,-&*! \n'\"PostProcess", max_size=200).map(str.encode),
+    )
+)
+def test_any_export_config_is_read_or_doubted(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "inference.yml"
+    path.write_bytes(b"PostProcess: {name: DBPostProcess}\n" * (len(text) % 2) + text)
+    found = read_config(path)
+    assert found.task in (None, "text-detection")
