@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import itself and what stands below it.
 LAYERS = (
     ("cli",),
-    ("deploy", "bench", "server", "client", "predict", "doctor"),
+    ("deploy", "bench", "server", "client", "predict", "doctor", "importing", "environment"),
     ("tasks", "engines"),
     ("models", "zoo"),
     ("settings",),

@@ -93,7 +93,7 @@ def gen(
 
     from paddlesrv.server.config import render_config
     from paddlesrv.server.defaults import defaults
-    from paddlesrv.server.locate import locate
+    from paddlesrv.server.locate import locate, with_engines
 
     running = options.Running(
         gpu=gpu,
@@ -112,6 +112,8 @@ def gen(
     found = defaults(shell.in_force.file)
     asked = found.configuration(models)
     asked = limits.applied(replace(asked, models=running.applied(asked.models)))
+    if engine is None and found.origins["engine"] == "default":
+        asked = with_engines(asked, shell.catalogue, shell.store)
     located = locate(asked.models, shell.catalogue, shell.store)
     config, notes = _decided(asked, located, given=set(running.fields()))
     for option, origin in found.origins.items():

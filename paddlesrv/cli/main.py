@@ -20,6 +20,7 @@ from paddlesrv.cli import (
     failure,
     get,
     help,
+    import_model,
     models,
     predict,
     running,
@@ -75,6 +76,7 @@ for noun in (
     # The order in which they are listed.
     models,
     get,
+    import_model,
     serve,
     running,
     predict,

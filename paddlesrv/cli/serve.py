@@ -107,16 +107,20 @@ def serve(
         max_queue=max_queue,
         timeout_s=timeout,
     )
-    base = _base(shell, models or [], config)
+    base, open_engine = _base(shell, models or [], config)
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
+    if open_engine and engine is None:
+        from paddlesrv.server.locate import with_engines
+
+        asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *source, *(["-d"] if detach else [])])
     return _Start(shell, asked, again, name, detach).run(dry_run)
 
 
-def _base(shell: Shell, models: Sequence[str], config: Path | None) -> ServerConfig:
-    """What is served before flags are looked at."""
+def _base(shell: Shell, models: Sequence[str], config: Path | None) -> tuple[ServerConfig, bool]:
+    """What is served before flags are looked at, and whether nobody has named an engine."""
     from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project, untrusted
 
     if models and config is not None:
@@ -136,7 +140,7 @@ def _base(shell: Shell, models: Sequence[str], config: Path | None) -> ServerCon
     if models and (decided := found.decided_by_file(models)):
         # Nobody named the file: it must not decide unseen where the server listens.
         shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
-    return found.configuration(models)
+    return found.configuration(models), bool(models) and found.origins["engine"] == "default"
 
 
 class _Start:
@@ -319,11 +323,10 @@ class _Start:
     def _try(self, model: Located, url: str) -> str:
         from paddlesrv.cli.inputs import example_input
 
-        task = model.entry.task if model.entry is not None else None
-        if task is None:
+        if model.task is None:
             return f"try: curl {url}/v2/models/{model.config.name}"
         asked = shlex.quote(model.asked)
-        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}"
+        return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}"
 
     def _tell_plan(
         self,
@@ -356,12 +359,13 @@ class _Start:
 
 
 def _routes(model: Located) -> list[str]:
-    """What can be asked of a model: a pipeline takes no tensors, an own one nothing else."""
+    """What can be asked of a model: a pipeline takes no tensors; without a task, only tensors."""
     name = model.config.name
     easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
-    if model.entry is None:
+    if model.task is None:
         return [tensors]
-    return [easy] if model.entry.components else [easy, tensors]
+    pipeline = model.entry is not None and model.entry.components
+    return [easy] if pipeline else [easy, tensors]
 
 
 def device_line(model: Located, device: DeviceInfo) -> str:
