@@ -15,10 +15,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import itself and what stands below it.
 LAYERS = (
     ("cli",),
-    ("deploy", "bench", "server", "client", "predict", "doctor"),
+    ("deploy", "bench", "server", "client", "predict", "doctor", "importing", "environment"),
     ("tasks", "engines"),
     ("models", "zoo"),
-    ("settings", "errors"),
+    ("settings",),
+    ("yaml_file",),
+    ("errors",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

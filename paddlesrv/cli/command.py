@@ -19,6 +19,8 @@ from paddlesrv.cli.shell import FLAG_NAMES, Flags, Shell
 Function = Callable[..., int | None]
 
 SHARED = "Options of every command"
+_SUMMARY_MAX = 120
+"""Longer first sentences are cut where commands are listed."""
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
@@ -177,7 +179,7 @@ class Group(TyperGroup):
             if entry is not None and not entry.hidden:
                 panel = getattr(entry, "rich_help_panel", None)
                 title = panel if isinstance(panel, str) else "Commands"
-                panels.setdefault(title, []).append((name, entry.get_short_help_str(64)))
+                panels.setdefault(title, []).append((name, entry.get_short_help_str(_SUMMARY_MAX)))
         for title, rows in panels.items():
             with formatter.section(title):
                 formatter.write_dl(rows)

@@ -1,13 +1,15 @@
-"""`config gen`: a server's configuration as a commented file."""
+"""`config gen|show|path`: config files: written, in force, and where they lie."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paddlesrv.cli import options
+from paddlesrv.cli.about import plain, shown, tell_problems
 from paddlesrv.cli.command import HELP_NAMES, Group, command
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import UsageError
@@ -24,7 +26,7 @@ def register(app: typer.Typer) -> None:
     noun = typer.Typer(
         cls=Group,
         rich_markup_mode=None,
-        help="Write the server's configuration file.",
+        help="Write configuration files, and show what is in force.",
         context_settings=HELP_NAMES,
         epilog="paddlesrv config gen ocr -o paddlesrv.yaml",
         no_args_is_help=False,
@@ -38,6 +40,16 @@ def register(app: typer.Typer) -> None:
             "paddlesrv serve --config paddlesrv.yaml",
         ],
     )(gen)
+    command(
+        noun,
+        "show",
+        examples=[
+            "paddlesrv config show",
+            "paddlesrv config show --origin",
+            "paddlesrv config show --config paddlesrv.yaml --json",
+        ],
+    )(show)
+    command(noun, "path", examples=["paddlesrv config path", "paddlesrv config path -q"])(path)
     noun.callback(invoke_without_command=True)(_show_help)
     app.add_typer(noun, name="config", rich_help_panel=PANEL)
 
@@ -72,12 +84,16 @@ def gen(
     instances: options.Instances = None,
     threads: options.Threads = None,
     grace: options.Grace = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
+    ] = False,
 ) -> None:
     """Write a commented configuration: the choices made, and why."""
     from msgspec.structs import replace
 
-    from paddlesrv.server.config import ModelConfig, ServerConfig, render_config
-    from paddlesrv.server.locate import locate
+    from paddlesrv.server.config import render_config
+    from paddlesrv.server.defaults import defaults
+    from paddlesrv.server.locate import locate, with_engines
 
     running = options.Running(
         gpu=gpu,
@@ -92,12 +108,20 @@ def gen(
         timeout_s=timeout,
     )
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
-    asked = ServerConfig(models=tuple(ModelConfig(name=name) for name in models))
+    # Not ./paddlesrv.yaml: that is what is written here.
+    found = defaults(shell.in_force.file)
+    asked = found.configuration(models)
     asked = limits.applied(replace(asked, models=running.applied(asked.models)))
+    if engine is None and found.origins["engine"] == "default":
+        asked = with_engines(asked, shell.catalogue, shell.store)
     located = locate(asked.models, shell.catalogue, shell.store)
     config, notes = _decided(asked, located, given=set(running.fields()))
+    for option, origin in found.origins.items():
+        for place in ("", *(f"models[{index}]." for index in range(len(located)))):
+            if origin != "default":
+                notes.setdefault(place + option, f"From {origin}.")
     text = render_config(config, notes)
-    if file is None:
+    if file is None or dry_run:
         _print(shell, config, text)
         return
     if file.exists() and not force:
@@ -110,6 +134,95 @@ def gen(
         names=[str(file)],
         human=lambda: shell.output.line(f"wrote {file}; start it: paddlesrv serve --config {file}"),
     )
+
+
+def show(
+    shell: Shell,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of ./paddlesrv.yaml.")
+    ] = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Also where each value comes from.")
+    ] = False,
+) -> None:
+    """Show every setting, and what a server would be started with.
+
+    A flag goes before a PADDLESRV_* variable, that before ./paddlesrv.yaml (servers alone), that
+    before your own config file, and that before the default.
+    """
+    from paddlesrv.server.defaults import OPTIONS, defaults, find_project
+    from paddlesrv.settings import SETTINGS
+
+    in_force = shell.in_force
+    found = defaults(in_force.file, find_project(config, asked=config is not None))
+    settings = [
+        _Value(s.field, plain(getattr(in_force.settings, s.field)), in_force.origins[s.field])
+        for s in SETTINGS
+    ]
+    serve = [
+        _Value(option.field, found.values[option.field], found.origins[option.field])
+        for option in OPTIONS
+    ]
+    models = [model["name"] for model in found.models]
+
+    def human() -> None:
+        for title, rows in (("settings", settings), ("serve", serve)):
+            headers = (title.upper(), "VALUE", "ORIGIN") if origin else (title.upper(), "VALUE")
+            shell.output.table(headers, [row.cells()[: len(headers)] for row in rows])
+            shell.output.line()
+        shell.output.pairs([("models", ", ".join(models) or "- (named to serve)")])
+
+    shell.output.answer(
+        {
+            "settings": [row.record() for row in settings],
+            "serve": [row.record() for row in serve],
+            "models": models,
+        },
+        names=[f"{row.name}={row.cells()[1]}" for row in (*settings, *serve)],
+        human=human,
+    )
+
+
+def path(shell: Shell) -> None:
+    """Show which config files are looked at, and whether they are there.
+
+    The first is your own: its `settings` hold for every command, its `serve` for every server.
+    The second is the server's, in the current directory.
+    """
+    from paddlesrv.server.defaults import PROJECT_FILE, untrusted
+
+    user = shell.readable.settings.user_file
+    project = PROJECT_FILE.absolute()
+    rows = [
+        {"name": "user", "path": str(user), "exists": user.is_file()},
+        {"name": "project", "path": str(project), "exists": project.is_file()},
+    ]
+
+    def human() -> None:
+        shell.output.table(
+            ("FILE", "EXISTS", "PATH"),
+            [(str(r["name"]), "yes" if r["exists"] else "no", str(r["path"])) for r in rows],
+        )
+
+    shell.output.answer({"files": rows}, names=[str(user)], human=human)
+    if doubt := untrusted(PROJECT_FILE):
+        shell.output.warning(f"{project} {doubt}: it is read only where it is named")
+    tell_problems(shell)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """One line of `config show`."""
+
+    name: str
+    value: object
+    origin: str
+
+    def cells(self) -> tuple[str, str, str]:
+        return self.name, shown(self.value), self.origin
+
+    def record(self) -> dict[str, object]:
+        return {"name": self.name, "value": self.value, "origin": self.origin}
 
 
 def _print(shell: Shell, config: ServerConfig, text: str) -> None:

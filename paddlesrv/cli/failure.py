@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -15,6 +15,20 @@ from paddlesrv.errors import PaddlesrvError, UsageError
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports of a program that a closed pipe has ended (128 + SIGPIPE)."""
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "it failed, or something that was looked at is not as it should be",
+    2: "the command line, a variable or a config file cannot be meant so",
+    3: "there is no model, server, command or topic of that name",
+    4: "no source could be reached, or reaching one is forbidden (offline)",
+    5: "a digest, an archive or a key is not what it must be",
+    6: "the device, precision or engine is not there",
+    7: "a port or a lock is held by somebody else",
+    INTERRUPTED: "interrupted (Ctrl-C)",
+    BROKEN_PIPE: "whoever read the output has gone, as in `paddlesrv list | head -1`",
+}
+"""What each exit code of the program means."""
 
 _ALIGNED = 24
 """Longer names (addresses) stand out of line, so that the others stay together."""
@@ -29,7 +43,7 @@ def show(error: BaseException, output: Output, argv: Sequence[str], *, debug: bo
     known = _known(error, argv)
     if debug and not isinstance(error, CommandLineError):
         traceback.print_exception(error, file=sys.stderr)
-    if output.json:
+    if output.json and not output.answered:
         record = {"code": known.code, "message": known.message, "hint": _first(known.hints)}
         output.document({"error": record | _details(known)})
         return known.exit_code
@@ -42,6 +56,18 @@ def show(error: BaseException, output: Output, argv: Sequence[str], *, debug: bo
     for hint in known.hints:
         output.error_line(hint, "hint:", "cyan")
     return known.exit_code
+
+
+def show_interrupted(output: Output, how_to_go_on: str) -> int:
+    """Tell that Ctrl-C has ended it, and how to go on; the exit code."""
+    if output.json and not output.answered:
+        word, _, hint = how_to_go_on.partition("; ")
+        record = {"code": "interrupted", "message": word, "hint": hint or None}
+        output.document({"error": record})
+    else:
+        output.error_line()
+        output.error_line(how_to_go_on)
+    return INTERRUPTED
 
 
 def _known(error: BaseException, argv: Sequence[str]) -> PaddlesrvError:

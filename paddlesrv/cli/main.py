@@ -11,7 +11,21 @@ from typing import Annotated, Any
 import typer
 
 from paddlesrv import __version__
-from paddlesrv.cli import about, config, doctor, failure, get, models, predict, running, serve
+from paddlesrv.cli import (
+    about,
+    candidates,
+    completion,
+    config,
+    doctor,
+    failure,
+    get,
+    help,
+    import_model,
+    models,
+    predict,
+    running,
+    serve,
+)
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
 from paddlesrv.cli.shell import Flags, Shell
 
@@ -58,12 +72,27 @@ def _parameters() -> list[Any]:
 
 with_shared(_root, _parameters())
 app.callback(invoke_without_command=True)(_root)
-for noun in (models, get, serve, running, predict, config, doctor, about):
+for noun in (
+    # The order in which they are listed.
+    models,
+    get,
+    import_model,
+    serve,
+    running,
+    predict,
+    config,
+    doctor,
+    about,
+    completion,
+    help,
+):
     noun.register(app)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code. Never raises for what a user can cause."""
+    if list(argv[:2]) == [candidates.WORD, "--"]:
+        return _complete(argv[2:])
     shell = Shell(Flags.guess(argv), argv)
     try:
         program = typer.main.get_command(app)
@@ -73,23 +102,41 @@ def main(argv: Sequence[str]) -> int:
     except typer.Exit as end:
         return _flushed(end.exit_code)
     except KeyboardInterrupt:
-        shell.output.error_line()
-        shell.output.error_line(shell.interrupted)
-        return failure.INTERRUPTED
+        return failure.show_interrupted(shell.output, shell.interrupted)
     except BrokenPipeError:
         return failure.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the one place where all of them end
         if isinstance(error, failure.CommandLineError):
             shell.take(Flags.guess(argv))  # the flags behind the mistake were not read
+        return _told(error, shell, argv)
+    return 0
+
+
+def _complete(words: Sequence[str]) -> int:
+    """Tell a shell what may come next; what goes wrong meanwhile is nothing to tell there."""
+    shell = Shell(Flags())
+    with contextlib.suppress(Exception):
+        for found in candidates.candidates(typer.main.get_command(app), shell, words):
+            shell.output.line(f"{found.word}\t{found.help}")
+    return 0
+
+
+def _told(error: Exception, shell: Shell, argv: Sequence[str]) -> int:
+    """Tell what went wrong, if there is a place left to tell it; the exit code."""
+    for _ in range(2):
         try:
             return failure.show(error, shell.output, argv, debug=shell.debug)
         except BrokenPipeError:
             return failure.BROKEN_PIPE
-    return 0
+        except OSError:
+            # stdout takes no JSON (a full disk): then stderr is left, in words.
+            continue
+    return 1
 
 
 def run() -> None:
     """The console script."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character is no reason to fail.
         with contextlib.suppress(AttributeError, ValueError):
@@ -107,3 +154,18 @@ def _flushed(code: int) -> int:
     except BrokenPipeError:
         return failure.BROKEN_PIPE
     return code
+
+
+def _open_closed() -> None:
+    """Put /dev/null in the place of a stdin, stdout or stderr that whoever started us has closed.
+
+    Otherwise the next file or socket that is opened takes its number, and gets what is written.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - to the end

@@ -67,8 +67,13 @@ def register(app: typer.Typer) -> None:
 
 def list_models(
     shell: Shell,
-    task: Annotated[str | None, typer.Option(help="Only models of this task.")] = None,
-    collection: Annotated[str | None, typer.Option(help="Only models of this collection.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="Only models of this task.")
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option("--collection", metavar="COLLECTION", help="Only models of this collection."),
+    ] = None,
     installed: Annotated[
         bool, typer.Option("--installed", help="Only models that are here.")
     ] = False,

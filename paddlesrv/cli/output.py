@@ -45,6 +45,8 @@ class Output:
         self.quiet = quiet
         self.stdout_color = _colored(color, sys.stdout)
         self.stderr_color = _colored(color, sys.stderr)
+        self.answered = False
+        """Whether the one JSON document has been written."""
         self.bars = progress and not quiet and is_terminal(sys.stderr)
 
     def answer(
@@ -73,7 +75,12 @@ class Output:
         """One JSON document on stdout."""
         import msgspec
 
-        text = msgspec.json.encode({"schema": SCHEMA, **record}, enc_hook=_plain)
+        whole = {"schema": SCHEMA, **record}
+        try:
+            text = msgspec.json.encode(whole, enc_hook=_plain)
+        except UnicodeEncodeError:
+            text = msgspec.json.encode(_printable(msgspec.to_builtins(whole, enc_hook=_plain)))
+        self.answered = True
         self.line(msgspec.json.format(text, indent=2).decode())
 
     def line(self, text: str = "", style: str | None = None) -> None:
@@ -184,3 +191,12 @@ def _colored(color: Color, stream: TextIO) -> bool:
 
 def _plain(value: object) -> object:
     return str(value)
+
+
+def _printable(value: Any) -> Any:
+    """Plain data whose texts are UTF-8: bytes of a file's name that are none become `\\udc80`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_printable(name): _printable(item) for name, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value

@@ -136,10 +136,14 @@ def _known_kind(shell: Shell, model: str) -> InputKind | None:
 
 
 def _local(shell: Shell, model: str, running: options.Running, asked: _Asked) -> int:
+    from msgspec.structs import replace
+
     from paddlesrv.server.config import ModelConfig, engine_options
 
     (config,) = running.applied([ModelConfig(name=model)])
     local, parts = _installed(shell, config)
+    if running.engine is None and local.spec.format == "onnx":
+        config = replace(config, engine="onnxruntime")
     kind = inputs.kind_of(local.spec.task)
     from paddlesrv.client.local import LocalClient
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from paddlesrv.server.service import ModelSetup
 
 PANEL = "Serving"
-CONFIG_FILE = Path("paddlesrv.yaml")
-"""Served by a bare `serve`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +81,9 @@ def serve(
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What ps, logs and stop call it; default: its models."),
+        typer.Option(
+            "--name", metavar="NAME", help="What ps, logs and stop call it; default: its models."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, start and fetch nothing.")
@@ -107,31 +107,40 @@ def serve(
         max_queue=max_queue,
         timeout_s=timeout,
     )
-    base = _base(models or [], config)
+    base, open_engine = _base(shell, models or [], config)
     limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
+    if open_engine and engine is None:
+        from paddlesrv.server.locate import with_engines
+
+        asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *source, *(["-d"] if detach else [])])
     return _Start(shell, asked, again, name, detach).run(dry_run)
 
 
-def _base(models: Sequence[str], config: Path | None) -> ServerConfig:
-    """What is served before flags are looked at."""
-    from paddlesrv.server.config import ModelConfig, ServerConfig, load_config
+def _base(shell: Shell, models: Sequence[str], config: Path | None) -> tuple[ServerConfig, bool]:
+    """What is served before flags are looked at, and whether nobody has named an engine."""
+    from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project, untrusted
 
     if models and config is not None:
         raise UsageError(
             "names of models and --config together",
             hints=[f"put {', '.join(models)} into {config}, or leave --config out"],
         )
-    if models:
-        return ServerConfig(models=tuple(ModelConfig(name=name) for name in models))
-    if config is None and not CONFIG_FILE.is_file():
+    project = find_project(config, asked=not models)
+    if project is None and not models:
         raise UsageError(
-            "no model named, and there is no ./paddlesrv.yaml",
+            f"no model named, and there is no ./{PROJECT_FILE}",
             hints=["see what there is: paddlesrv list", "then: paddlesrv serve MODEL"],
         )
-    return load_config(config or CONFIG_FILE)
+    if project is None and (doubt := untrusted(PROJECT_FILE)):
+        shell.output.warning(f"./{PROJECT_FILE} {doubt}, and is not read")
+    found = defaults(shell.in_force.file, project)
+    if models and (decided := found.decided_by_file(models)):
+        # Nobody named the file: it must not decide unseen where the server listens.
+        shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
+    return found.configuration(models), bool(models) and found.origins["engine"] == "default"
 
 
 class _Start:
@@ -314,11 +323,10 @@ class _Start:
     def _try(self, model: Located, url: str) -> str:
         from paddlesrv.cli.inputs import example_input
 
-        task = model.entry.task if model.entry is not None else None
-        if task is None:
+        if model.task is None:
             return f"try: curl {url}/v2/models/{model.config.name}"
         asked = shlex.quote(model.asked)
-        return f"try: paddlesrv predict {asked} {example_input(task)} --url {url}"
+        return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}"
 
     def _tell_plan(
         self,
@@ -351,12 +359,13 @@ class _Start:
 
 
 def _routes(model: Located) -> list[str]:
-    """What can be asked of a model: a pipeline takes no tensors, an own one nothing else."""
+    """What can be asked of a model: a pipeline takes no tensors; without a task, only tensors."""
     name = model.config.name
     easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
-    if model.entry is None:
+    if model.task is None:
         return [tensors]
-    return [easy] if model.entry.components else [easy, tensors]
+    pipeline = model.entry is not None and model.entry.components
+    return [easy] if pipeline else [easy, tensors]
 
 
 def device_line(model: Located, device: DeviceInfo) -> str:

@@ -73,7 +73,7 @@ class Shell:
             color=flags.color or "auto",
             progress=not flags.no_progress,
         )
-        for name in ("in_force", "catalogue", "store"):
+        for name in ("in_force", "readable", "catalogue", "store"):
             self.__dict__.pop(name, None)
 
     @property
@@ -86,9 +86,21 @@ class Shell:
         """The settings and where each comes from.
 
         Raises:
-            UsageError: an environment variable cannot be meant so.
+            UsageError: a variable or the user's config file cannot be meant so.
         """
-        return settings_module.resolve({"offline": True} if self.flags.offline else {})
+        return settings_module.resolve(self._given)
+
+    @cached_property
+    def readable(self) -> InForce:
+        """The same, where what cannot be read is listed among the problems, and passed over.
+
+        For commands that show what is wrong.
+        """
+        return settings_module.resolve(self._given, tolerant=True)
+
+    @property
+    def _given(self) -> dict[str, object]:
+        return {"offline": True} if self.flags.offline else {}
 
     @property
     def settings(self) -> Settings:

@@ -7,35 +7,54 @@ must be multiples of, for instance).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor
 
 _SEED = 20240229
-_IMAGE_SIDE = 96  # a multiple of 32, as detectors want
-_SEQUENCE = 8
+IMAGE_SIDE = 96  # a multiple of 32, as detectors want
+SEQUENCE = 8
 _IDS = 4  # every vocabulary has as many
 
 
-def check_input(spec: ModelSpec, rows: int = 1) -> dict[str, Tensor]:
+class _Sizes(NamedTuple):
+    """Rows, and what dimensions that the model leaves open become."""
+
+    rows: int
+    side: int
+    steps: int
+
+
+def check_input(
+    spec: ModelSpec, rows: int = 1, *, side: int = IMAGE_SIDE, steps: int = SEQUENCE
+) -> dict[str, Tensor]:
     """Inputs for `rows` rows, or for as many sequences of 8 steps.
 
     Numbers of pictures (rank 4) are normally distributed, others are in [0, 1), ids are below 4.
+
+    Args:
+        spec: The model.
+        rows: The batch.
+        side: What open dimensions of pictures become, in pixels.
+        steps: What all other open dimensions become.
     """
     random = np.random.default_rng(_SEED)
-    image = next((_shape(t, rows)[2:] for t in spec.inputs if len(t.shape) == 4), None)
-    return {tensor.name: _tensor(tensor, rows, random, image) for tensor in spec.inputs}
+    sizes = _Sizes(rows, side, steps)
+    image = next((_shape(t, sizes)[2:] for t in spec.inputs if len(t.shape) == 4), None)
+    return {tensor.name: _tensor(tensor, sizes, random, image) for tensor in spec.inputs}
 
 
 def _tensor(
-    spec: TensorSpec, rows: int, random: np.random.Generator, image: tuple[int, ...] | None
+    spec: TensorSpec, sizes: _Sizes, random: np.random.Generator, image: tuple[int, ...] | None
 ) -> Tensor:
     if spec.lod_level:
-        shape = (rows * _SEQUENCE, *_shape(spec, rows)[1:])
-        offsets = tuple(range(0, rows * _SEQUENCE + 1, _SEQUENCE))
-        return Tensor(_values(spec, shape, random), offsets)
-    shape = _shape(spec, rows)
+        end = sizes.rows * SEQUENCE
+        shape = (end, *_shape(spec, sizes)[1:])
+        return Tensor(_values(spec, shape, random), tuple(range(0, end + 1, SEQUENCE)))
+    shape = _shape(spec, sizes)
     # Detectors take the image's size and scale beside it, and divide by them.
     if "scale_factor" in spec.name:
         return Tensor(np.ones(shape, dtype=spec.dtype))
@@ -54,8 +73,8 @@ def _values(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generato
     return random.integers(0, _IDS, shape).astype(spec.dtype)
 
 
-def _shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
+def _shape(spec: TensorSpec, sizes: _Sizes) -> tuple[int, ...]:
     first = spec.shape[:1]
-    batch = first if first and first[0] > 0 else (rows,) * len(first)
-    variable = _IMAGE_SIDE if len(spec.shape) >= 4 else _SEQUENCE
+    batch = first if first and first[0] > 0 else (sizes.rows,) * len(first)
+    variable = sizes.side if len(spec.shape) >= 4 else sizes.steps
     return batch + tuple(size if size > 0 else variable for size in spec.shape[1:])

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
 
 from paddlesrv.engines.files import ModelFiles, checked_files, sha256
+from paddlesrv.engines.isolated import run_isolated
 from paddlesrv.errors import DeviceUnavailable, EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.settings import from_environment
@@ -30,7 +28,6 @@ DIFFERENCE_MAX = 1e-3
 
 MODEL = "model.onnx"
 _REPORT = "conversion.json"
-_TAIL_CHARACTERS = 4000
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -117,22 +114,13 @@ def _convert(spec: ModelSpec, root: Path, place: Path, timeout_seconds: float) -
 
 
 def _ask(spec: ModelSpec, request: Request, timeout_seconds: float) -> Report:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "paddlesrv.engines.convert_worker"],
-            input=msgspec.json.encode(request),
-            capture_output=True,
-            timeout=timeout_seconds,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _not_convertible(spec, f"it takes longer than {timeout_seconds:.0f} s") from error
+    ended = run_isolated("paddlesrv.engines.convert_worker", request, timeout_seconds)
+    if ended.status is None:
+        raise _not_convertible(spec, f"it takes longer than {timeout_seconds:.0f} s")
     report = Path(request.report)
-    if done.returncode == 0 and report.is_file():
+    if ended.status == 0 and report.is_file():
         return msgspec.json.decode(report.read_bytes(), type=Report)
-    cause = RuntimeError((done.stdout + done.stderr).decode(errors="replace")[-_TAIL_CHARACTERS:])
-    raise _not_convertible(spec, f"paddle2onnx ended with status {done.returncode}") from cause
+    raise _not_convertible(spec, f"paddle2onnx {ended.how}") from RuntimeError(ended.tail)
 
 
 def _not_convertible(spec: ModelSpec, reason: str) -> DeviceUnavailable:

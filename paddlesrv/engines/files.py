@@ -66,7 +66,7 @@ def _check_digest(spec: ModelSpec, root: Path, name: str, expected: str) -> None
         raise IntegrityError(
             f"{name} of {spec.name} has changed since it was installed",
             context={"file": str(path), "sha256": found, "expected": expected},
-            hints=[f"get it again: paddlesrv get {spec.name} --force"],
+            hints=[f"see all of the damage, and what to do: paddlesrv verify {spec.name}"],
         )
 
 
@@ -74,5 +74,5 @@ def _missing(spec: ModelSpec, root: Path, name: str) -> IntegrityError:
     return IntegrityError(
         f"{name} of {spec.name} is missing",
         context={"directory": str(root)},
-        hints=[f"get it again: paddlesrv get {spec.name} --force"],
+        hints=[f"see all of the damage, and what to do: paddlesrv verify {spec.name}"],
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from paddlesrv.errors import IntegrityError, NotFound
 from paddlesrv.models.pir import is_pir
@@ -22,6 +23,7 @@ COMBINED_PARAMS = ("__params__", "params")
 _DEPTH_MAX = 4  # archives wrap a model in a directory or two
 _ENTRIES_MAX = 20_000
 _HEAD_BYTES = 4096
+_ORDER: list[Format] = ["paddle-program", "paddle-pir", "onnx"]
 _PICKLES = (".pdparams", ".pdopt", ".pkl", ".pickle", ".pth", ".pt")
 _EXPORT_RECIPE = (
     "export the network first, in Python: paddle.jit.save(network.eval(), 'inference', "
@@ -31,19 +33,49 @@ _EXPORT_RECIPE = (
 )
 
 
+class Nearest(NamedTuple):
+    """What lies at the level of the first program, and what was met on the way there.
+
+    `programs` are sorted: of one network in several formats, the one to take comes first.
+    """
+
+    programs: list[tuple[Format, Path]]
+    others: list[Path]
+
+
 def find_program(directory: Path) -> tuple[Format, Path]:
     """The one program in a directory or, if there is none, in the nearest directories below.
+
+    Raises:
+        NotFound: the directory does not exist.
+        IntegrityError: no program is there, only pickled weights are, or several programs are.
+    """
+    programs, others = nearest_programs(directory)
+    if programs:
+        return _preferred(directory, programs)
+    pickles = [path for path in others if path.suffix in _PICKLES]
+    if pickles:
+        raise pickle_refused(pickles[0])
+    raise IntegrityError(
+        f"no model was found in {directory}",
+        context={"looked for": "__model__, *.pdmodel, *.json (PIR), *.onnx"},
+    )
+
+
+def nearest_programs(directory: Path) -> Nearest:
+    """All programs in a directory or, if there are none, in the nearest directories below.
 
     Where one network lies there in several formats, a ProgramDesc goes before PIR (it loads
     faster and needs no work-around) and PIR before ONNX.
 
     Raises:
         NotFound: the directory does not exist.
-        IntegrityError: no program is there, only pickled weights are, or several programs are.
+        IntegrityError: it holds more files than a model does.
     """
     if not directory.is_dir():
         raise NotFound(f"{directory} is not a directory")
-    level, seen, pickles = [directory], 0, []
+    level, seen = [directory], 0
+    others: list[Path] = []
     for _ in range(_DEPTH_MAX + 1):
         found: list[tuple[Format, Path]] = []
         below: list[Path] = []
@@ -59,17 +91,21 @@ def find_program(directory: Path) -> tuple[Format, Path]:
                     kind = program_format(entry)
                     if kind:
                         found.append((kind, entry))
-                    elif entry.suffix in _PICKLES:
-                        pickles.append(entry)
+                    else:
+                        others.append(entry)
         if found:
-            return _preferred(directory, found)
+            found.sort(key=lambda pair: _ORDER.index(pair[0]))
+            return Nearest(found, others)
         level = below
-    if pickles:
-        raise pickle_refused(pickles[0])
-    raise IntegrityError(
-        f"no model was found in {directory}",
-        context={"looked for": "__model__, *.pdmodel, *.json (PIR), *.onnx"},
-    )
+    return Nearest([], others)
+
+
+def networks(programs: Iterable[tuple[Format, Path]]) -> list[Path]:
+    """One program for each network: those that differ only in their suffix are one."""
+    first: dict[tuple[Path, str], Path] = {}
+    for _, path in programs:
+        first.setdefault((path.parent, path.stem), path)
+    return list(first.values())
 
 
 def program_format(path: Path) -> Format | None:
@@ -131,9 +167,7 @@ def _plain(name: str) -> bool:
 
 
 def _preferred(directory: Path, found: list[tuple[Format, Path]]) -> tuple[Format, Path]:
-    order: list[Format] = ["paddle-program", "paddle-pir", "onnx"]
-    found.sort(key=lambda pair: order.index(pair[0]))
-    if len({(path.parent, path.stem) for _, path in found}) > 1:
+    if len(networks(found)) > 1:
         names = ", ".join(str(path.relative_to(directory)) for _, path in found[:8])
         raise IntegrityError(
             f"{len(found)} models lie in {directory}, and nothing says which is meant",

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision
-from paddlesrv.errors import UsageError
+from paddlesrv.yaml_file import Rules, YamlFile, explain, read_yaml
 
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 AtLeast0 = Annotated[int, msgspec.Meta(ge=0)]
@@ -83,7 +83,7 @@ ACCEPTED: Mapping[str, str] = {
     "timeout_s": "a number above 0, in seconds",
 }
 
-_PURPOSE: Mapping[str, str] = {
+PURPOSE: Mapping[str, str] = {
     "host": "Where the server listens; 0.0.0.0 is every interface.",
     "port": "All protocols share it; 0 takes a free one.",
     "max_body_mb": "Larger request bodies are refused with 413.",
@@ -101,6 +101,21 @@ _PURPOSE: Mapping[str, str] = {
     "max_queue": "Rows that may wait; more are refused with 429.",
     "timeout_s": "A request older than this is answered with 504.",
 }
+
+RULES = Rules(
+    accepted=ACCEPTED,
+    fields=lambda place: (
+        (ModelConfig if place.startswith("models[") else ServerConfig).__struct_fields__
+    ),
+    holds="server configuration",
+    wanted="a mapping with `models`",
+    hints=("see a complete one: paddlesrv config gen MODEL",),
+    moved={
+        "settings": "settings stand in your own file: paddlesrv config path",
+        "serve": "its fields stand at the top here; `serve` is for your own file",
+    },
+)
+"""How what does not fit in a server's configuration is explained."""
 
 
 def engine_options(config: ModelConfig) -> EngineOptions:
@@ -133,25 +148,20 @@ def load_config(path: Path) -> ServerConfig:
         UsageError: the file is not there, is no YAML, or a value in it does not fit; the error
             names the place in the file (`models[0].precision`) and what is accepted there.
     """
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"the config file {path} cannot be read: {error.strerror or error}",
-            hints=["write one: paddlesrv config gen MODEL -o paddlesrv.yaml"],
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the config file {path} is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        raise UsageError(
-            f"the config file {path} is not valid YAML", context=_yaml_context(error)
-        ) from error
-    return convert_config(data, str(path))
+    file = read_config(path)
+    return convert_config(file.data, str(path), file.lines)
 
 
-def convert_config(data: Any, origin: str) -> ServerConfig:
+def read_config(path: Path) -> YamlFile:
+    """A config file as it is, nothing of it checked yet.
+
+    Raises:
+        UsageError: it cannot be read, or is no YAML.
+    """
+    return read_yaml(path, absent=["write one: paddlesrv config gen MODEL -o paddlesrv.yaml"])
+
+
+def convert_config(data: Any, origin: str, lines: Mapping[str, int] | None = None) -> ServerConfig:
     """The configuration in plain data, as YAML or JSON hold it; `origin` is named in errors.
 
     Raises:
@@ -160,7 +170,7 @@ def convert_config(data: Any, origin: str) -> ServerConfig:
     try:
         return msgspec.convert(data, ServerConfig)
     except msgspec.ValidationError as error:
-        raise _explain(error, data, origin) from error
+        raise explain(error, data, origin, RULES, lines) from error
 
 
 def render_config(config: ServerConfig, notes: Mapping[str, str] | None = None) -> str:
@@ -190,7 +200,7 @@ def render_config(config: ServerConfig, notes: Mapping[str, str] | None = None) 
 
 
 def _comment(field: str, notes: Mapping[str, str], prefix: str = "") -> str:
-    text = " ".join(notes.get(prefix + field, _PURPOSE[field]).split())
+    text = " ".join(notes.get(prefix + field, PURPOSE[field]).split())
     return "".join(letter for letter in text if letter.isprintable())
 
 
@@ -206,70 +216,3 @@ def _scalar(value: object) -> str:
     style = '"' if isinstance(value, str) else None
     text = yaml.safe_dump(value, default_style=style, width=math.inf)
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _yaml_context(error: Exception) -> dict[str, str]:
-    mark = getattr(error, "problem_mark", None)
-    context = {"found": str(getattr(error, "problem", None) or error).splitlines()[0]}
-    if mark is not None:
-        context["at"] = f"line {mark.line + 1}, column {mark.column + 1}"
-    return context
-
-
-def _explain(error: msgspec.ValidationError, data: Any, origin: str) -> UsageError:
-    """The error for a value that does not fit: where it is, what is there, what is accepted."""
-    text, _, place = str(error).partition(" - at `$")
-    place = place.rstrip("`").lstrip(".")
-    wanted_hint = "see a complete one: paddlesrv config gen MODEL"
-    if "unknown field" in text:
-        field = text.split("`")[1]
-        return _unknown_field(field, place, origin)
-    if "missing required field" in text:
-        field = text.split("`")[1]
-        where = f"{place}.{field}" if place else field
-        return UsageError(
-            f"{where} is missing in {origin}",
-            context={"wanted": ACCEPTED.get(field, text)},
-            hints=[wanted_hint],
-        )
-    if not place:
-        return UsageError(
-            f"{origin} holds no server configuration",
-            context={"found": _shown(data), "wanted": "a mapping with `models`"},
-            hints=[wanted_hint],
-        )
-    field = place.rpartition(".")[2]
-    wanted = ACCEPTED.get(field, "a mapping with `name`" if field.startswith("models[") else text)
-    return UsageError(
-        f"{place} in {origin} is not accepted",
-        context={"found": _shown(_at(data, place)), "wanted": wanted},
-        hints=[f"correct {place} in {origin}"],
-    )
-
-
-def _unknown_field(field: str, place: str, origin: str) -> UsageError:
-    import difflib
-
-    known = (ModelConfig if place.startswith("models[") else ServerConfig).__struct_fields__
-    close = difflib.get_close_matches(field, known, n=1)
-    where = f"{place}.{field}" if place else field
-    return UsageError(
-        f"{where} in {origin} is no known option",
-        context={"wanted": "one of " + ", ".join(known)},
-        hints=[f"did you mean {close[0]}?"] if close else [f"remove {where} from {origin}"],
-    )
-
-
-def _at(data: Any, place: str) -> Any:
-    """The value at a place such as `models[0].precision`; None where there is none."""
-    for part in place.replace("[", ".").replace("]", "").split("."):
-        try:
-            data = data[int(part)] if isinstance(data, list) else data[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    return data
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

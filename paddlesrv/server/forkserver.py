@@ -13,7 +13,6 @@ workers are killed.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import os
@@ -24,6 +23,7 @@ import sys
 import time
 import traceback
 
+from paddlesrv.engines.isolated import die_with
 from paddlesrv.server.arena import Slot
 from paddlesrv.server.messages import (
     Exited,
@@ -38,13 +38,11 @@ from paddlesrv.server.worker import ignore_termination, serve
 MAX_MESSAGE = 4096
 MAX_DESCRIPTORS = 33
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(arguments: list[str]) -> int:
     """Import, then fork on demand until the gateway process goes away."""
     control = socket.socket(fileno=int(arguments[0]))
-    _die_with(int(arguments[3]))
+    die_with(int(arguments[3]))
     ignore_termination()
     started = time.perf_counter()
     if arguments[2] == "1":
@@ -95,7 +93,7 @@ def _become_worker(
     """In the child: drop what belongs to the fork server, work, and leave without cleaning up."""
     status = 1
     try:
-        _die_with(parent)
+        die_with(parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for thing in inherited:
@@ -129,14 +127,6 @@ def _kill_all(workers: dict[int, int]) -> None:
         os.kill(pid, signal.SIGKILL)
     for pid in workers.values():
         os.waitpid(pid, 0)
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent ends, however it ends (Linux: prctl(2))."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the call
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _MethodNotAllowed(InvalidInput):
+    """The route is there, but does not take that method."""
+
     code = "method-not-allowed"
     http_status = 405
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
-from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.config import ModelConfig, ServerConfig
+from paddlesrv.zoo.names import as_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
@@ -32,7 +33,7 @@ class Located:
 
     `config.name` is the model's own name from here on; `asked` is what was written. Exactly one of
     `entry` (a model of the catalogue), `directory` (a directory outside the store) or neither (an
-    own model in the store) is set.
+    own model in the store) is set. `task` is what a model that is here can be asked as.
     """
 
     config: ModelConfig
@@ -40,6 +41,7 @@ class Located:
     entry: Entry | None = None
     directory: Path | None = None
     by_alias: bool = False
+    task: str | None = None
 
 
 def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -> list[Located]:
@@ -64,6 +66,21 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
             )
         asked[name] = model.asked
     return found
+
+
+def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> ServerConfig:
+    """The configuration with the engine that own models' files need, where none was asked for.
+
+    Raises:
+        NotFound, UsageError: as `locate`.
+        IntegrityError: a directory holds no model.
+    """
+    located = locate(config.models, catalogue, store)
+    models = tuple(
+        msgspec.structs.replace(model, engine="onnxruntime") if _is_onnx(found, store) else model
+        for model, found in zip(config.models, located, strict=True)
+    )
+    return msgspec.structs.replace(config, models=models)
 
 
 def missing(located: Sequence[Located], store: Store) -> list[str]:
@@ -132,6 +149,17 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
     )
 
 
+def _is_onnx(model: Located, store: Store) -> bool:
+    if model.entry is not None:
+        return False
+    if model.directory is not None:
+        from paddlesrv.models.layout import find_program
+
+        return find_program(model.directory)[0] == "onnx"
+    own = store.installed(model.config.name)
+    return own is not None and own.spec.format == "onnx"
+
+
 def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     path = Path(config.name).expanduser()
     if "/" in config.name or "\\" in config.name:
@@ -141,11 +169,14 @@ def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     except NotFound:
         if path.is_dir():
             return _directory(config, path)
-        if _NOT_IN_NAMES.search(config.name) or store.installed(config.name) is None:
+        own = None if _NOT_IN_NAMES.search(config.name) else store.installed(config.name)
+        if own is None:
             raise
-        return Located(config, config.name)
-    named = msgspec.structs.replace(config, name=resolved.entry.name)
-    return Located(named, config.name, resolved.entry, by_alias=resolved.by_alias)
+        task = own.spec.task if own.spec.task != "tensors" else None
+        return Located(config, config.name, task=task)
+    entry = resolved.entry
+    named = msgspec.structs.replace(config, name=entry.name)
+    return Located(named, config.name, entry, by_alias=resolved.by_alias, task=entry.task)
 
 
 def _directory(config: ModelConfig, path: Path) -> Located:
@@ -155,5 +186,5 @@ def _directory(config: ModelConfig, path: Path) -> Located:
             hints=["see the models that have names: paddlesrv list"],
         )
     directory = path.resolve()
-    name = _NOT_IN_NAMES.sub("-", directory.name).strip("-.") or "model"
+    name = as_name(directory.name) or "model"
     return Located(msgspec.structs.replace(config, name=name), config.name, directory=directory)

@@ -41,6 +41,12 @@ def make_task(
     """
     if spec.task not in TASKS:
         return None
-    module, name = TASKS[spec.task]
-    kind: type[Task] = getattr(import_module(module), name)
+    kind = task_class(spec.task)
     return kind(spec, root, components) if kind.understands(spec) else None
+
+
+def task_class(task: str) -> type[Task]:
+    """The class of a task in `TASKS`; its module is imported now."""
+    module, name = TASKS[task]
+    kind: type[Task] = getattr(import_module(module), name)
+    return kind

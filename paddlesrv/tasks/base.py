@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.spec import DType, ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 
 InputKind = Literal["image", "text", "features"]
@@ -32,6 +32,15 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     top: int = 5
     threshold: float | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A tensor that a task must find in a network, with its batch dimension; -1 is any size."""
+
+    role: str
+    dtype: DType
+    shape: tuple[int, ...]
+    lod_level: int = 0
 
 
 class Runner(Protocol):
@@ -56,6 +65,10 @@ class Task(ABC):
     name: ClassVar[str]
     """The task's name in the catalogue, e.g. "text-detection"."""
     accepts: ClassVar[tuple[InputKind, ...]]
+    inputs: ClassVar[tuple[Wanted, ...]] = ()
+    """All inputs of a network that the task can feed; none for a pipeline."""
+    outputs: ClassVar[tuple[Wanted, ...]] = ()
+    """The outputs that it reads; a network may have others."""
 
     @classmethod
     def understands(cls, spec: ModelSpec) -> bool:

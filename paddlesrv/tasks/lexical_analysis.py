@@ -17,7 +17,7 @@ import numpy as np
 from paddlesrv.errors import EngineError, IntegrityError, InvalidInput, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
-from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
+from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.resources import plain_text, read_lines, read_parameters
 from paddlesrv.tasks.word_graph import WordGraph
 
@@ -50,6 +50,8 @@ class LexicalAnalysis(ModelTask[Pieces]):
 
     name = "lexical-analysis"
     accepts = ("text",)
+    inputs = (Wanted("words", "int64", (-1, 1), lod_level=1),)
+    outputs = (Wanted("tags", "int64", (-1, 1), lod_level=1),)
     heavy = False
 
     def __init__(

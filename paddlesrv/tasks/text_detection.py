@@ -12,7 +12,7 @@ import numpy as np
 
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
-from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
+from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.drawing import paint_boxes, sample_picture
 from paddlesrv.tasks.images import decode
 from paddlesrv.tasks.probability_map import boxes_of_map
@@ -75,6 +75,8 @@ class TextDetection(ModelTask[Scale]):
 
     name = "text-detection"
     accepts = ("image",)
+    inputs = (Wanted("image", "float32", (-1, 3, -1, -1)),)
+    outputs = (Wanted("map", "float32", (-1, 1, -1, -1)),)
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None

@@ -14,7 +14,7 @@ import numpy as np
 from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
-from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
+from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.drawing import sample_picture
 from paddlesrv.tasks.images import decode
 from paddlesrv.tasks.resources import picture_bytes, read_parameters
@@ -44,6 +44,8 @@ class TextOrientation(ModelTask[None]):
 
     name = "text-line-orientation"
     accepts = ("image",)
+    inputs = (Wanted("image", "float32", (-1, 3, -1, -1)),)
+    outputs = (Wanted("scores", "float32", (-1, len(_ANGLES))),)
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None

@@ -13,7 +13,7 @@ import msgspec
 from paddlesrv.errors import EngineError, IntegrityError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
-from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
+from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.ctc import Blank, alphabet, decode
 from paddlesrv.tasks.drawing import sample_picture
 from paddlesrv.tasks.images import decode as decode_picture
@@ -53,6 +53,8 @@ class TextRecognition(ModelTask[None]):
 
     name = "text-recognition"
     accepts = ("image",)
+    inputs = (Wanted("image", "float32", (-1, 3, -1, -1)),)
+    outputs = (Wanted("scores", "float32", (-1, -1, -1)),)
 
     @classmethod
     def understands(cls, spec: ModelSpec) -> bool:

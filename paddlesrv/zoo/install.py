@@ -176,7 +176,7 @@ class Installer:
                 hints=[*entry.notes, f"then: paddlesrv get {entry.name} --from PATH"],
             )
         found = [] if entry.components else self._candidates(entry, kind, from_)
-        with _clean_disk_errors(self._store), self._store.lock(entry.name, self._observer):
+        with clean_disk_errors(self._store), self._store.lock(entry.name, self._observer):
             installed = None if force else self._store.installed(entry.name)
             if installed is not None:
                 return installed
@@ -281,7 +281,7 @@ def _told(error: PaddlesrvError) -> str:
 
 
 @contextmanager
-def _clean_disk_errors(store: Store) -> Iterator[None]:
+def clean_disk_errors(store: Store) -> Iterator[None]:
     """What the operating system says of the disk, for a user."""
     try:
         yield

@@ -10,10 +10,17 @@ from paddlesrv.zoo.entries import Entry
 _CLOSE = 0.78
 """difflib's ratio from which a word counts as a typing error of another (one slip in five)."""
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+&-]+")
+
 
 def fold(name: str) -> str:
     """The form in which two spellings of one name are equal: lower case, "_" for "-"."""
     return name.strip().lower().replace("-", "_")
+
+
+def as_name(text: str) -> str:
+    """A text as a model's name: what cannot be in one becomes "-"; "" if nothing is left."""
+    return _NOT_IN_NAMES.sub("-", text).strip("-._+&")[:100]
 
 
 def similar(name: str, entries: Iterable[Entry], limit: int = 3) -> list[str]:

@@ -55,12 +55,12 @@ def model_spec(
         aliases=aliases,
         digests=digests,
     )
-    return _with_revision(spec), unused
+    return with_revision(spec), unused
 
 
 def pipeline_spec(entry: Entry, *, files: dict[str, str], digests: dict[str, str]) -> ModelSpec:
     """The spec of a model that is made of other models."""
-    return _with_revision(
+    return with_revision(
         ModelSpec(
             name=entry.name,
             task=entry.task,
@@ -74,7 +74,7 @@ def pipeline_spec(entry: Entry, *, files: dict[str, str], digests: dict[str, str
     )
 
 
-def _with_revision(spec: ModelSpec) -> ModelSpec:
+def with_revision(spec: ModelSpec) -> ModelSpec:
     """The revision is the digest of all the rest, and so of every file and of every choice."""
     content = msgspec.json.encode(spec, order="deterministic")
     return msgspec.structs.replace(spec, revision=hashlib.sha256(content).hexdigest())

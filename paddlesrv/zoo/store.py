@@ -1,7 +1,8 @@
 """`Store`: the installed models on disk, and how one appears there all at once or not at all.
 
 models/NAME                  a link to the installed content, swapped atomically
-objects/NAME-REVISION/       the model's files, `spec.json`, and `install.json`, written last
+objects/NAME-REVISION/       the model's files, `spec.json`, and `install.json`, written last;
+                             of a linked model, a link `original` instead of its files
 staging/                     what is being put together
 partial/                     unfinished downloads
 locks/                       one lock per model
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import time
 import uuid
@@ -36,14 +38,19 @@ STALE_SECONDS = 24 * 3600.0
 """Staging that nobody has touched for this long was left behind by a killed process."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+&-]{0,99}")
+IMPORTED, LINKED = "import", "link"
+OWN_SOURCES = (IMPORTED, LINKED)
+"""Kinds of source of own models: files copied into the store, or left where they are."""
+
 SPEC_FILE, RECORD_FILE = "spec.json", "install.json"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """How a model came here; kept as `install.json`.
 
-    `source` is the kind ("https", "wheel", "file", "mirror", "pipeline"), `where` the place
-    without credentials, `sha256` the digest of what was fetched from there.
+    `source` is the kind ("https", "wheel", "file", "mirror", "pipeline", or one of
+    `OWN_SOURCES`), `where` the place without credentials, `sha256` the digest of what was fetched
+    from there.
     """
 
     source: str
@@ -74,6 +81,16 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The model's name."""
         return self.spec.name
+
+    @property
+    def again(self) -> str:
+        """The command that puts it here anew, from where it came."""
+        if self.source not in OWN_SOURCES:
+            return f"paddlesrv get {self.name} --force"
+        words = ["paddlesrv", "import", self.where, "--name", self.name]
+        words += ["--task", self.spec.task] if self.spec.task != "tensors" else []
+        words += ["--link"] if self.source == LINKED else []
+        return shlex.join([*words, "--force"])
 
 
 class Store:
@@ -182,7 +199,7 @@ class Store:
             raise IntegrityError(
                 f"{name} is damaged on disk: {', '.join(damage)}",
                 context=dict(damage) | {"where": str(installed.path)},
-                hints=[f"paddlesrv get {name} --force"],
+                hints=[installed.again],
             )
 
     def remove(self, name: str) -> bool:

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from paddlesrv.settings import SETTINGS
-
 SECONDS = 120
 
 
@@ -19,8 +17,11 @@ def command(*arguments: str) -> list[str]:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment without wishes of whoever runs the tests."""
-    dropped = {*(setting.env for setting in SETTINGS), "NO_COLOR", "FORCE_COLOR"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PADDLESRV_") and name not in ("NO_COLOR", "FORCE_COLOR")
+    }
     return kept | {"PADDLESRV_HOME": str(home), "PYTHONWARNINGS": "error"} | more
 
 

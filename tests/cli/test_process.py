@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +118,103 @@ def test_offline_get_opens_nothing_and_exits_4(tmp_path):
             listener.accept()
     assert ended.returncode == 4
     assert "hint: " in ended.stderr
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["info", "nonesuch"]])
+def test_a_stream_that_was_closed_before_is_no_defect(arguments, stream, tmp_path):
+    # As `paddlesrv list >&-` does it.
+    number = ["stdin", "stdout", "stderr"].index(stream)
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {number}>&-', "sh", *command(*arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path / "home"),
+        timeout=SECONDS,
+    )
+    assert ended.returncode == (3 if "nonesuch" in arguments else 0)
+    assert "Traceback" not in ended.stderr
+    assert "Warning" not in ended.stderr
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["list"], 1), (["info", "nonesuch"], 3)])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_full_disk_behind_stdout_is_told_on_stderr(arguments, code, form, tmp_path):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            command(*arguments, *form),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path / "home"),
+            timeout=SECONDS,
+        )
+    assert ended.returncode == code
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path):
+    for form in ([], ["--json"]):
+        ended = subprocess.run(
+            [*command("info"), b"\xff\xfe", *form],
+            capture_output=True,
+            env=environment(tmp_path / "home"),
+            timeout=SECONDS,
+        )
+        assert ended.returncode == 3
+        assert b"Traceback" not in ended.stderr
+    assert "\\udcff" in json.loads(ended.stdout)["error"]["message"]
+
+
+def test_interrupted_with_json_is_one_document(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/ResNet50_vd.tar"
+        process = subprocess.Popen(
+            command("get", "resnet50", "--from", url, "--json"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path / "home", NO_PROXY="127.0.0.1"),
+        )
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(4) == b"GET "
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    error = json.loads(out)["error"]
+    assert error["code"] == "interrupted"
+    assert "paddlesrv get resnet50" in error["hint"]
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_after_the_first_line_ends_it_silently(tmp_path):
+    ended = subprocess.run(
+        ["bash", "-c", '"$@" | head -1; echo "${PIPESTATUS[0]}"', "bash", *command("list")],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path / "home"),
+        timeout=SECONDS,
+    )
+    header, code = ended.stdout.splitlines()
+    assert header.startswith("NAME")
+    assert code in ("0", "141")
+    assert "error" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+INTERRUPT_AT_IMPORT = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "paddlesrv.cli.serve":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+"""
+
+
+def test_interrupted_while_it_is_loaded_it_ends_in_silence(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_IMPORT)
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    ended = run(tmp_path / "home", "list", PYTHONPATH=path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

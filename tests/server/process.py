@@ -59,9 +59,9 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def serve(*arguments: str, home: Path | None = None) -> Iterator[ServerProcess]:
-    """Run `paddlesrv serve ARGUMENTS --port 0` until the block ends."""
-    environment = dict(os.environ, PYTHONUNBUFFERED="1", NO_COLOR="1")
+def serve(*arguments: str, home: Path | None = None, **variables: str) -> Iterator[ServerProcess]:
+    """Run `paddlesrv serve ARGUMENTS --port 0` until the block ends, with these variables set."""
+    environment = dict(os.environ, PYTHONUNBUFFERED="1", NO_COLOR="1", **variables)
     if home is not None:
         environment["PADDLESRV_HOME"] = str(home)
     process = subprocess.Popen(

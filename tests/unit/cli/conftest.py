@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from paddlesrv.settings import SETTINGS
 from tests.unit.cli.program import Program
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty `PADDLESRV_HOME`, and a current directory without a config file."""
-    for name in (*(setting.env for setting in SETTINGS), "NO_COLOR", "FORCE_COLOR"):
+    own = [name for name in os.environ if name.startswith("PADDLESRV_")]
+    for name in (*own, "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PADDLESRV_HOME", str(tmp_path / "home"))
     place = tmp_path / "here"

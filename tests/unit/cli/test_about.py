@@ -1,15 +1,10 @@
-"""`env`, `version`, `doctor`."""
+"""`env`, `version`."""
 
 import platform
-import socket
-from contextlib import closing
 
-import pytest
-
-from paddlesrv import __version__, doctor
-from paddlesrv.cli.doctor import GroupWord
-from paddlesrv.doctor import DISK_FAIL_BYTES, GROUPS, examine
-from paddlesrv.settings import SETTINGS, Settings
+from paddlesrv import __version__, environment
+from paddlesrv.server.defaults import OPTIONS
+from paddlesrv.settings import SETTINGS
 
 
 def test_env_says_where_each_value_comes_from(paddlesrv, monkeypatch, home):
@@ -43,73 +38,59 @@ def test_version_tells_all_that_a_report_needs(paddlesrv):
     assert paddlesrv("version", "-q").out == f"{__version__}\n"
 
 
-def test_doctor_checks_every_group_and_gives_remedies(paddlesrv):
-    ended = paddlesrv("doctor", "--json")
-    checks = ended.document["checks"]
-    assert list(dict.fromkeys(check["group"] for check in checks)) == list(GROUPS)
-    assert {check["status"] for check in checks} <= {"ok", "warn", "fail"}
-    assert all(check["remedy"] for check in checks if check["status"] != "ok")
-    assert ended.code == (0 if ended.document["ok"] else 1)
+def test_env_lists_every_variable_with_a_meaning(paddlesrv, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@proxy.example:3128")
+    document = paddlesrv("env", "--json").document
+    assert [row["env"] for row in document["serve"]] == [option.env for option in OPTIONS]
+    assert all(
+        row["help"] for kind in ("settings", "serve", "also_heeded") for row in document[kind]
+    )
+    heeded = {row["env"]: row["value"] for row in document["also_heeded"]}
+    assert {"NO_COLOR", "FORCE_COLOR", "HTTPS_PROXY", "NETRC", "SSL_CERT_FILE"} <= set(heeded)
+    assert heeded["HTTPS_PROXY"] == "http://***@proxy.example:3128"
+    names = paddlesrv("env", "-q").out.split()
+    assert names == [variable.name for variable in environment.OWN]
 
 
-def test_doctor_looks_at_the_groups_named(paddlesrv):
-    ended = paddlesrv("doctor", "--group", "ports", "--group", "python", "--json")
-    assert {check["group"] for check in ended.document["checks"]} == {"python", "ports"}
+def test_a_variable_that_nobody_knows_is_warned_of(paddlesrv, monkeypatch):
+    monkeypatch.setenv("PADDLESRV_MIROR", "x")
+    monkeypatch.setenv("PADDLESRV_QUUX", "x")
+    ended = paddlesrv("env")
+    assert (
+        "warning: PADDLESRV_MIROR is no variable of paddlesrv; did you mean PADDLESRV_MIRROR?"
+        in ended.err
+    )
+    assert "warning: PADDLESRV_QUUX is no variable of paddlesrv\n" in ended.err
+    assert paddlesrv("env", "--json").document["unknown"] == [
+        {"env": "PADDLESRV_MIROR", "meant": "PADDLESRV_MIRROR"},
+        {"env": "PADDLESRV_QUUX", "meant": None},
+    ]
 
 
-def test_the_groups_of_the_flag_are_those_there_are():
-    assert [word.value for word in GroupWord] == list(GROUPS)
+def test_what_kubernetes_sets_beside_a_service_is_no_stranger():
+    links = {
+        "PADDLESRV_SERVICE_HOST": "10.0.0.1",
+        "PADDLESRV_SERVICE_PORT": "9393",
+        "PADDLESRV_SERVICE_PORT_HTTP": "9393",
+        "PADDLESRV_PORT": "tcp://10.0.0.1:9393",
+        "PADDLESRV_PORT_9393_TCP": "tcp://10.0.0.1:9393",
+        "PADDLESRV_PORT_9393_TCP_ADDR": "10.0.0.1",
+        "PADDLESRV_OCR_SERVICE_HOST": "10.0.0.1",
+    }
+    assert environment.unknown(links) == []
+    assert not {variable.name for variable in environment.OWN} & set(links)
 
 
-def test_something_that_fails_is_shown_with_its_remedy_and_exits_1(paddlesrv, monkeypatch):
-    monkeypatch.setenv("PADDLESRV_MIRROR", "no/such/directory")
-    ended = paddlesrv("doctor", "--group", "sources")
-    assert ended.code == 1
-    lines = ended.out.splitlines()
-    (bad,) = (number for number, line in enumerate(lines) if line.startswith("fail"))
-    assert "PADDLESRV_MIRROR is no/such/directory" in lines[bad]
-    assert lines[bad + 1].strip() == "remedy: correct or unset PADDLESRV_MIRROR"
-    assert "1 failed" in ended.err
-
-
-def test_a_damaged_catalogue_fails(paddlesrv, monkeypatch, tmp_path):
+def test_version_says_where_the_catalogue_comes_from_even_if_it_is_broken(
+    paddlesrv, monkeypatch, tmp_path
+):
+    assert paddlesrv("version", "--json").document["catalogue"]["origin"] == "built in"
     path = tmp_path / "catalogue.yaml"
     path.write_text("schema: 1\nmodels: [{}]")
     monkeypatch.setenv("PADDLESRV_CATALOGUE", str(path))
-    assert paddlesrv("doctor", "--group", "sources").code == 1
-
-
-def test_a_model_that_is_not_whole_fails_with_the_way_to_mend_it(paddlesrv, home):
-    (home / "cache" / "models" / "ocr_rec").mkdir(parents=True)
-    ended = paddlesrv("doctor", "--group", "store")
-    assert ended.code == 1
-    assert "ocr_rec is not complete" in ended.out
-    assert "remedy: paddlesrv get ocr_rec --force" in ended.out
-
-
-def test_a_full_disk_fails(home, monkeypatch):
-    usage = doctor.shutil.disk_usage("/")._replace(free=DISK_FAIL_BYTES - 1)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: usage)
-    first = next(iter(examine(Settings(home=home), ("disk",))))
-    assert first.status == "fail"
-    assert "PADDLESRV_HOME" in (first.remedy or "")
-
-
-def test_a_port_in_use_is_a_warning(monkeypatch, home):
-    with closing(socket.socket()) as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        monkeypatch.setattr(doctor, "default_address", lambda: ("127.0.0.1", port))
-        (finding,) = examine(Settings(home=home), ("ports",))
-    assert finding.status == "warn"
-    assert str(port) in finding.text
-
-
-@pytest.mark.parametrize("group", list(GROUPS))
-def test_no_check_opens_a_connection(group, home, monkeypatch):
-    def refuse(*_):
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert list(examine(Settings(home=home, mirror="https://mirror.example"), (group,)))
+    ended = paddlesrv("version", "--json")
+    assert ended.code == 0
+    found = ended.document["catalogue"]
+    assert (found["origin"], found["path"]) == ("PADDLESRV_CATALOGUE", str(path))
+    assert "not valid" in found["error"]
+    assert found["error"] in paddlesrv("version").out

@@ -12,7 +12,9 @@ from paddlesrv.engines.hardware import Cpu, Gpu, Gpus
 from tests.standins import linear
 
 CPU_ONLY = Machine(
-    (Build("paddle", "paddlepaddle", "3.3.1"),), Cpu("a CPU", 4, ("avx2",)), Gpus(None)
+    (Build("paddle", "paddlepaddle", "3.3.1"), Build("onnxruntime", "onnxruntime", "1.20.0")),
+    Cpu("a CPU", 4, ("avx2",)),
+    Gpus(None),
 )
 TWO_GPUS = Machine(
     (Build("paddle", "paddlepaddle-gpu", "3.3.1", "12.6"),),
@@ -140,6 +142,7 @@ def test_a_directory_is_served_under_its_own_name(cpu_only, tmp_path, paddlesrv)
         ended = paddlesrv("serve", word, "--port", "0", "--dry-run", "--json")
         assert ended.code == 0
         assert ended.document["models"][0]["name"] == "my-model"
+        assert ended.document["models"][0]["engine"] == "onnxruntime"
         assert ended.document["missing"] == []
 
 
