@@ -28,6 +28,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 0x2041, 0x8, 0x800
 _STORED, _DEFLATED = 0, 8
+_DESCRIPTOR_BYTES_MAX = 24
 
 
 class _Entry(NamedTuple):
@@ -109,14 +110,20 @@ class _Archive:
     def located(self, entries: list[_Entry]) -> Iterator[tuple[_Entry, int]]:
         """Each entry with the place of its data, all of them checked before the first is told."""
         starts = [self._data_start(entry) for entry in entries]
-        end = 0
+        end, spare = 0, 0
         for entry, start in sorted(zip(entries, starts, strict=True), key=lambda e: e[0].place):
-            if entry.place < end:
-                raise refused(self._bounds.archive, "members that overlap", entry.name)
+            self._check_next(entry.place, end, spare, entry.name)
             end = start + entry.packed
-            if end > self._directory_at:
-                raise refused(self._bounds.archive, "members that overlap", entry.name)
+            spare = _DESCRIPTOR_BYTES_MAX if entry.flags & _SIZES_FOLLOW else 0
+        self._check_next(self._directory_at, end, spare, "its directory")
         return zip(entries, starts, strict=True)
+
+    def _check_next(self, place: int, end: int, spare: int, name: str) -> None:
+        """What comes next must be where the last member ended, but for its data descriptor."""
+        if place < end:
+            raise refused(self._bounds.archive, "members that overlap", name)
+        if place > end + spare:
+            raise refused(self._bounds.archive, "something that is no member", name)
 
     def content(self, entry: _Entry, start: int) -> Iterator[memoryview]:
         """A file's bytes; its length and its CRC are checked."""
