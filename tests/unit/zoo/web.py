@@ -78,19 +78,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, resource: Resource, *, cut_after: int | None = None) -> None:
         """The right answer; or only that many bytes of its body, and then a closed connection."""
-        start, total = self.wanted_start(resource), len(resource.body)
+        total = len(resource.body)
+        start, end = self.wanted_range(resource)
         if start is not None and start >= total:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{total}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        body = resource.body[start or 0 :]
+        body = resource.body[start or 0 : end]
         if start is None:
             self.send_response(200)
         else:
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{total}")
         self.send_header("Content-Type", resource.content_type)
         if resource.etag:
             self.send_header("ETag", resource.etag)
@@ -100,12 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_body(body if cut_after is None else body[:cut_after])
         self.close_connection = True
 
-    def wanted_start(self, resource: Resource) -> int | None:
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+    def wanted_range(self, resource: Resource) -> tuple[int | None, int]:
+        """First byte and the one after the last; no first byte where no range is asked for."""
+        total = len(resource.body)
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         condition = self.headers.get("If-Range")
         if not found or not resource.ranges or (condition and condition != resource.etag):
-            return None
-        return int(found[1])
+            return None, total
+        return int(found[1]), min(total, int(found[2]) + 1 if found[2] else total)
 
     def send_body(self, body: bytes) -> None:
         # Counted first: the client may look as soon as it has the last byte.
