@@ -51,12 +51,16 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """How it is fetched; `client` is opened for each file where none is given."""
+    """How it is fetched; `client` is opened for each file where none is given.
+
+    A file of more than `piece_bytes` is asked for in pieces, over so many `connections` at once.
+    """
 
     client: httpx.Client | None = None
     observer: Observer = field(default_factory=SilentObserver)
     retry: Retry = field(default_factory=Retry)
     connections: int = CONNECTIONS
+    piece_bytes: int = PIECE_BYTES
 
 
 def receive(wanted: Wanted, partial: Path, means: Means | None = None) -> Partial:
@@ -128,7 +132,8 @@ class _Transfer:
         self.observer = means.observer
         self.retry = means.retry
         self.began_with = partial.here
-        self.in_ranges = means.connections > 1 and (self.size or PIECE_BYTES + 1) > PIECE_BYTES
+        small = self.size is not None and self.size <= means.piece_bytes
+        self.in_ranges = means.connections > 1 and not small
         """Whether it is asked for piece by piece, as long as the server goes along."""
         self.encoding: str | None = None
 
@@ -235,7 +240,7 @@ class _Transfer:
     def _range(self, offset: int) -> dict[str, str]:
         """The headers that ask for the rest; of a fresh file for its first piece, as a probe."""
         if not offset:
-            return {"Range": f"bytes=0-{PIECE_BYTES - 1}"} if self.in_ranges else {}
+            return {"Range": f"bytes=0-{self.means.piece_bytes - 1}"} if self.in_ranges else {}
         headers = {"Range": f"bytes={offset}-"}
         if self.partial.identity and self.partial.identity.validator:
             headers["If-Range"] = self.partial.identity.validator
@@ -247,7 +252,7 @@ class _Transfer:
         assert identity.etag is not None, "ranges are proven"
         assert identity.size is not None, "ranges are proven"
         self._check_space(identity.size - self.partial.here)
-        self.partial.begin_pieces(identity.size)
+        self.partial.begin_pieces(identity.size, self.means.piece_bytes)
         crew = Crew(
             client, self.url, self.partial, identity.etag,
             retry=self.retry, observer=self.observer, model=self.model,
@@ -282,7 +287,9 @@ class _Transfer:
         part = content_range(response)
         if not offset and self.in_ranges and part is not None and part.first == 0:
             etag = strong_etag(response)
-            piece = part.total is not None and part.last == min(PIECE_BYTES, part.total) - 1
+            piece = (
+                part.total is not None and part.last == min(self.means.piece_bytes, part.total) - 1
+            )
             proven = piece and etag is not None and self.encoding is None
             self.in_ranges = proven
             self._begin(response, part.total, ranges=proven)

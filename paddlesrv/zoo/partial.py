@@ -116,15 +116,17 @@ class Partial:
         self._size += _write(self._descriptor, chunk, self._size)
         self._digest.advance(self._size)
 
-    def begin_pieces(self, total: int) -> Pieces:
+    def begin_pieces(self, total: int, piece_bytes: int) -> Pieces:
         """From here on bytes come in any order, through writers.
+
+        Pieces that an earlier run has begun keep the size that they had.
 
         Raises:
             OSError: it cannot be noted which.
         """
         if self.pieces is None:
             # Noted before the first byte lies behind a gap.
-            self.pieces = Pieces(self._beside(".pieces"), total, self._size)
+            self.pieces = Pieces(self._beside(".pieces"), total, self._size, piece_bytes)
         return self.pieces
 
     def end_pieces(self) -> None:

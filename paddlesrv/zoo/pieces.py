@@ -36,7 +36,7 @@ class Pieces:
         total: Bytes of the whole file.
     """
 
-    def __init__(self, path: Path, total: int, here: int, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(self, path: Path, total: int, here: int, piece_bytes: int) -> None:
         """Begin with only the first `here` bytes.
 
         Raises:

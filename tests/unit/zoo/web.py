@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = Callable[["_Handler", "Resource"], None]
@@ -38,6 +39,9 @@ class Web:
     def __init__(self) -> None:
         self.resources: dict[str, Resource] = {}
         self.requests: list[Request] = []
+        self.allowance: int | None = None
+        """Bytes of bodies that will still be sent; after them every connection is closed."""
+        self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.web = self
@@ -111,8 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
         return int(found[1]), min(total, int(found[2]) + 1 if found[2] else total)
 
     def send_body(self, body: bytes) -> None:
-        # Counted first: the client may look as soon as it has the last byte.
-        self.request_record.sent += len(body)
+        web: Web = self.server.web
+        with web.lock:
+            if web.allowance is not None:
+                body = body[: web.allowance]
+                web.allowance -= len(body)
+            # Counted first: the client may look as soon as it has the last byte.
+            self.request_record.sent += len(body)
         self.wfile.write(body)
         self.wfile.flush()
 
@@ -128,6 +137,35 @@ def cut(after: int) -> Fault:
 def status(code: int) -> Fault:
     """Answer with a status and no more."""
     return lambda handler, resource: handler.send_error(code)
+
+
+def answers(**changes: object) -> Fault:
+    """Answer as if the resource were another one: `body`, `etag`, `ranges`, ..."""
+    return lambda handler, resource: handler.answer(replace(resource, **changes))
+
+
+def compressed(headers: dict[str, str] | None = None) -> Fault:
+    """Compress the body on its way, whatever the client accepts."""
+
+    def answer(handler: _Handler, resource: Resource) -> None:
+        body = gzip.compress(resource.body)
+        handler.send_response(200)
+        for name, value in (headers or {"Content-Encoding": "gzip"}).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.send_body(body)
+
+    return answer
+
+
+def labelled_as_compressed(handler: _Handler, resource: Resource) -> None:
+    """Send the bytes as they are, and say that they were compressed on their way."""
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(resource.body)))
+    handler.end_headers()
+    handler.send_body(resource.body)
 
 
 def wrong_range(start: int) -> Fault:
