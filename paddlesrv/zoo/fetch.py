@@ -8,7 +8,6 @@ connection when offline.
 from __future__ import annotations
 
 import hashlib
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,10 @@ from paddlesrv.errors import IntegrityError, SourceUnreachable
 from paddlesrv.settings import Settings
 from paddlesrv.zoo import network
 from paddlesrv.zoo.digests import sha256_of
-from paddlesrv.zoo.download import download
+from paddlesrv.zoo.download import Means, Wanted, receive
 from paddlesrv.zoo.index import PackageIndex
 from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.partial import Partial
 from paddlesrv.zoo.progress import Observer
 from paddlesrv.zoo.sources import Candidate, safe_basename
 from paddlesrv.zoo.store import Store
@@ -40,7 +40,11 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetcher:
-    """A context: what it fetched is gone when it is left, what is unfinished stays."""
+    """A context: what it fetched is gone when it is left, what is unfinished stays.
+
+    What was fetched stays as well where the context is left for a reason that is not its own (the
+    disk is full, Ctrl-C): the next run need not fetch it again.
+    """
 
     def __init__(
         self, store: Store, settings: Settings, observer: Observer, retry: Retry | None = None
@@ -50,6 +54,7 @@ class Fetcher:
         self._observer = observer
         self._retry = retry
         self._here: dict[str, Fetched] = {}
+        self._whole: list[Partial] = []
         self._stack = ExitStack()
         self._client: httpx.Client | None = None
         self._index: PackageIndex | None = None
@@ -64,8 +69,10 @@ class Fetcher:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
-        for fetched in self._here.values():
-            fetched.path.unlink(missing_ok=True)
+        for partial in self._whole:
+            if error is None or isinstance(error, (SourceUnreachable, IntegrityError)):
+                partial.discard()
+            partial.close()
 
     def fetch(self, candidate: Candidate, model: str) -> Fetched:
         """The candidate's file, verified; a local one where it lies.
@@ -124,22 +131,14 @@ class Fetcher:
         identity = candidate.sha256 or network.without_credentials(url)
         stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
         stem += f"-{safe_basename(candidate.basename)}"
-        destination = self._store.partial_dir / f"{stem}.{uuid.uuid4().hex}.whole"
+        wanted = Wanted(url=url, sha256=expected, size=candidate.size, model=model)
+        means = Means(client=client, observer=self._observer, retry=self._retry or Retry())
         try:
-            sha256 = download(
-                url,
-                destination,
-                partial=self._store.partial_dir / f"{stem}.part",
-                sha256=expected,
-                size=candidate.size,
-                client=client,
-                observer=self._observer,
-                model=model,
-                retry=self._retry,
-            )
+            partial = receive(wanted, self._store.partial_dir / f"{stem}.part", means)
         except IntegrityError as error:
             raise self._mismatch(error, pinned) from error
-        return Fetched(path=destination, sha256=sha256)
+        self._whole.append(partial)
+        return Fetched(path=partial.path, sha256=partial.hexdigest())
 
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:

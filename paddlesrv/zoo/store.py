@@ -31,6 +31,7 @@ from paddlesrv.errors import IntegrityError, PaddlesrvError, UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.zoo.digests import damaged_files
 from paddlesrv.zoo.locks import is_locked, locked
+from paddlesrv.zoo.partial import main_file
 from paddlesrv.zoo.pins import Pins
 from paddlesrv.zoo.progress import Observer
 
@@ -217,7 +218,7 @@ class Store:
         """Unfinished downloads, staging and replaced content, untouched for that long."""
         current = {p.resolve() for p in self.models_dir.glob("*")}
         parts = self.partial_dir.glob("*")
-        places = [p for p in parts if not is_locked(p.with_name(p.name.removesuffix(".json")))]
+        places = [p for p in parts if not is_locked(main_file(p))]
         places += self._staging.glob("*")
         places += [p for p in self._objects.glob("*") if p.resolve() not in current]
         return sorted(p for p in places if _age(p) >= older_than_seconds)
