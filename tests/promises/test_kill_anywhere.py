@@ -28,9 +28,12 @@ from tests.unit.zoo.web import Web
 PHASES = {
     "get": {
         "install", "sources", "fetch", "download", "partial", "network", "locks", "pins",
-        "ranges", "transfer",
+        "answers", "crew", "pieces", "prefix_digest", "encodings",
     },
-    "unpack": {"archive", "members", "assemble", "digests", "specification"},
+    "unpack": {
+        "archive", "members", "assemble", "specification", "digests", "tree", "bounds",
+        "tar_reader", "inflate", "pipeline", "events",
+    },
     "publish": {"store"},
 }  # fmt: skip
 POINTS = 72
