@@ -180,6 +180,11 @@ class _Transfer:
             and (identity.validator is not None or self.sha256 is not None)
         )
 
+    def _can_tell_a_splice(self, response: httpx.Response) -> bool:
+        """Whether a part of another file, put behind this part, would be noticed."""
+        validator = strong_etag(response) or response.headers.get("Last-Modified")
+        return self.sha256 is not None or validator is not None
+
     def _receive_whole(self, client: httpx.Client) -> None:
         import httpx
 
@@ -227,8 +232,10 @@ class _Transfer:
                 return "short" if offset else "more"
             response.raise_for_status()
             self._refuse_downgrade(response)
+            probing = self.in_ranges and not offset
             if not self._accept(response, offset):
-                return "short"
+                # Asked again for all of it, which is no failure if it was only a probe.
+                return "more" if probing else "short"
             total = self.partial.identity.size if self.partial.identity else None
             # No chunk size: httpx would gather that much, and lose it when the connection breaks.
             for chunk in response.iter_raw():
@@ -292,6 +299,9 @@ class _Transfer:
             )
             proven = piece and etag is not None and self.encoding is None
             self.in_ranges = proven
+            whole = part.total is not None and part.last + 1 == part.total
+            if not whole and not self._can_tell_a_splice(response):
+                return False
             self._begin(response, part.total, ranges=proven)
             return True
         known = self.partial.identity

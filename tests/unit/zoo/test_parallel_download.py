@@ -70,6 +70,13 @@ def test_without_proof_there_is_one_connection(web: Web, tmp_path: Path, options
     assert web.bytes_sent == len(BODY)
 
 
+def test_parts_that_nothing_holds_together_are_not_put_together(web: Web, tmp_path: Path) -> None:
+    web.put("/f", BODY, etag=None)
+    download(Wanted(url=web.url + "/f"), tmp_path / "f", Means(retry=NEVER, piece_bytes=PIECE))
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert len(ranges(web)) == 1, "a probe, and then the whole"
+
+
 @given(allowed=st.integers(0, len(BODY)))
 def test_cut_at_any_byte_the_next_run_fetches_only_the_rest(allowed: int) -> None:
     with tempfile.TemporaryDirectory() as name, Web() as web:
