@@ -1,38 +1,30 @@
 """Taking files out of archives that nobody vouches for: tar (gzip, bzip2, xz), zip, wheel.
 
-The standard library reads the members; what is written, and where, is decided here. Only regular
-files and directories exist for us. The bounds hold for any archive, since a digest proves where a
-file came from and not that it is harmless.
+The readers of our own tell what is there; what is written, and where, is decided here. Only
+regular files and directories exist for us, with modes of our own. The bounds hold for any archive,
+since a digest proves where a file came from and not that it is harmless.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from paddlesrv.errors import IntegrityError
-from paddlesrv.zoo.members import DAMAGE, Member, read_members
+from paddlesrv.zoo.bounds import Limits, refused
+from paddlesrv.zoo.events import Member
+from paddlesrv.zoo.members import read_members
+from paddlesrv.zoo.pipeline import Hasher
+from paddlesrv.zoo.tree import File, Tree
 
-CHUNK_BYTES = 1 << 20
+__all__ = ["Limits", "broken_rule", "extract"]
+
+PART_BYTES_MAX = 255
+"""What Linux file systems take for one name."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an archive may grow to. The ratio counts only once the output passes its floor."""
-
-    files: int = 50_000
-    file_bytes: int = 32 << 30
-    total_bytes: int = 64 << 30
-    ratio: float = 200.0
-    ratio_floor_bytes: int = 256 << 20
-    path_characters: int = 1024
 
 
 def extract(
@@ -41,49 +33,47 @@ def extract(
     *,
     members: Mapping[str, str] | None = None,
     limits: Limits | None = None,
-) -> list[str]:
-    """Write the files of an archive below `target`, a new private directory.
+) -> dict[str, str]:
+    """Write the files of an archive below `target`, a private directory.
+
+    They are not on the disk yet when this returns; see `tree.make_durable`.
 
     Args:
         archive: The file; its kind is told by its first bytes, not by its name.
-        target: Must not exist, or be empty; nobody else may write there meanwhile.
+        target: Made if it is not there; nobody else may write there meanwhile. What is there is
+            never replaced.
         members: Path in the archive -> path below target; both with a trailing "/" for a whole
-            directory. None takes everything. What is not selected is neither judged nor written.
+            directory. None takes everything. What is not selected is neither judged nor written,
+            as far as one can read past it.
         limits: Bounds on number and size.
 
     Returns:
-        The files written, relative to target, sorted.
+        sha256 of the files written, by path relative to target, sorted.
 
     Raises:
         IntegrityError: a member that may not be, a bound, a damaged archive, or a selected
             member that is missing; names the member and the rule.
     """
     limits = limits or Limits()
-    target.mkdir(mode=0o755, parents=True, exist_ok=True)
-    writer = _Writer(archive, target, limits)
     selection = _Selection(members)
-    try:
-        for number, member in enumerate(read_members(archive), start=1):
-            if number > limits.files:
-                raise _refused(archive, member.name, f"more than {limits.files} members")
-            place = selection.place_of(member.name)
-            if place is None:
-                writer.drain(member)
-            else:
-                writer.take(member, place)
-    except DAMAGE as error:
-        raise _damaged(archive, error) from error
-    except OSError as error:
-        # Of bad compressed data (no number) or a place outside the file; the disk's errors go up.
-        if error.errno not in (None, errno.EINVAL):
-            raise
-        raise _damaged(archive, error) from error
+    with (
+        Tree(target) as tree,
+        Hasher() as hasher,
+        _Writer(archive.name, tree, hasher, limits) as writer,
+        read_members(archive, selection.wants, limits) as events,
+    ):
+        for event in events:
+            if isinstance(event, memoryview):
+                writer.write(event)
+            elif (place := selection.place_of(event.name)) is not None:
+                writer.take(event, place)
+        writer.finish()
     if missing := selection.missing():
         raise IntegrityError(
             f"{archive.name} does not hold {missing[0]}",
             context={"missing": ", ".join(missing)},
         )
-    return sorted(writer.files)
+    return dict(sorted(hasher.digests.items()))
 
 
 class _Selection:
@@ -94,6 +84,10 @@ class _Selection:
         self._directories = {k: v for k, v in (members or {}).items() if k.endswith("/")}
         self._everything = members is None
         self._found: set[str] = set()
+
+    def wants(self, name: str) -> bool:
+        """Whether the member's bytes are asked for."""
+        return self.place_of(name) is not None
 
     def place_of(self, name: str) -> str | None:
         """Where the member goes, as yet unjudged; None if it is not wanted."""
@@ -120,78 +114,68 @@ class _Selection:
 
 
 class _Writer:
-    """Judges members and writes those that pass, keeping count of everything."""
+    """Judges members and writes those that pass."""
 
-    def __init__(self, archive: Path, target: Path, limits: Limits) -> None:
-        self.files: list[str] = []
+    def __init__(self, archive: str, tree: Tree, hasher: Hasher, limits: Limits) -> None:
         self._archive = archive
-        self._target = target
+        self._tree = tree
+        self._hasher = hasher
         self._limits = limits
-        self._allowed = max(limits.ratio_floor_bytes, limits.ratio * archive.stat().st_size)
-        self._total = 0
+        self._file: File | None = None
+        self._path = PurePosixPath()
         self._kinds: dict[str, str] = {}
         self._spellings: dict[str, str] = {}
 
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def take(self, member: Member, place: str) -> None:
-        """Write one member to its place."""
+        """Begin a member at its place; its bytes follow."""
+        self.finish()
         if member.refusal:
             raise self._refuse(member, member.refusal)
         path = self._judge(member, place)
         if path is None:
             return
-        if member.directory:
-            self._enter(member, path, "directory")
-            (self._target / path).mkdir(mode=0o755, parents=True, exist_ok=True)
-            return
-        self._enter(member, path, "file")
-        (self._target / path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self._target / path, flags, 0o644), "wb") as file:
-            self._pump(member, file)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        self.files.append(str(path))
+        self._enter(member, path, "directory" if member.directory else "file")
+        try:
+            if member.directory:
+                self._tree.make_directory(path.parts)
+            else:
+                self._file, self._path = self._tree.create(path.parts), path
+        except (FileExistsError, NotADirectoryError) as error:
+            # Of another archive that was unpacked here before.
+            raise self._refuse(member, "its name is there already") from error
 
-    def drain(self, member: Member) -> None:
-        """Read past a member that is not wanted; its bytes count all the same."""
-        if member.streamed:
-            self._pump(member, None)
+    def write(self, piece: memoryview) -> None:
+        """Write and hash more of the file that came last."""
+        if self._file is not None:
+            self._hasher.update(piece)
+            self._file.write(piece)
 
-    def _pump(self, member: Member, file: IO[bytes] | None) -> None:
-        if member.open is None:
-            return
-        with member.open() as content:
-            self._copy(member, content, file)
-
-    def _copy(self, member: Member, content: IO[bytes], file: IO[bytes] | None) -> None:
-        size = 0
-        while chunk := content.read(CHUNK_BYTES):
-            size += len(chunk)
-            self._total += len(chunk)
-            if size > self._limits.file_bytes:
-                raise self._refuse(member, f"larger than {self._limits.file_bytes} bytes")
-            if self._total > self._limits.total_bytes:
-                raise self._refuse(
-                    member, f"all together larger than {self._limits.total_bytes} bytes"
-                )
-            if self._total > self._allowed:
-                raise self._refuse(
-                    member, f"more than {self._limits.ratio:g} times the archive's own size"
-                )
-            if file is not None:
-                file.write(chunk)
+    def finish(self) -> None:
+        """The file that came last is whole."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._hasher.finish(str(self._path))
 
     def _judge(self, member: Member, place: str) -> PurePosixPath | None:
         """The path that a member may be written to; None for the root itself."""
         for text in (member.name, place):
-            if rule := _broken_rule(text, self._limits):
+            if rule := broken_rule(text, self._limits):
                 raise self._refuse(member, rule)
         parts = [part for part in place.split("/") if part not in ("", ".")]
-        if not parts:
-            if member.directory:
-                return None
+        if not parts and member.directory:
+            return None
+        if not parts or not member.name:
             raise self._refuse(member, "no name")
+        if not member.directory and member.name.endswith(("/", "/.")):
+            raise self._refuse(member, "a file that is named as a directory")
         return PurePosixPath(*parts)
 
     def _enter(self, member: Member, path: PurePosixPath, kind: str) -> None:
@@ -199,10 +183,12 @@ class _Writer:
         steps = [*reversed(path.parents)][1:]
         for step, its_kind in [*((s, "directory") for s in steps), (path, kind)]:
             text = str(step)
-            folded = unicodedata.normalize("NFC", text).casefold()
+            folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
             if self._spellings.setdefault(folded, text) != text:
                 raise self._refuse(
-                    member, f"its name differs only in case from {self._spellings[folded]!r}"
+                    member,
+                    "its name differs only in case or in how letters are encoded from "
+                    + ascii(self._spellings[folded]),
                 )
             known = self._kinds.get(text)
             if known is not None and (its_kind == "file" or known == "file"):
@@ -210,10 +196,11 @@ class _Writer:
             self._kinds[text] = its_kind
 
     def _refuse(self, member: Member, rule: str) -> IntegrityError:
-        return _refused(self._archive, member.name, rule)
+        return refused(self._archive, rule, member.name)
 
 
-def _broken_rule(name: str, limits: Limits) -> str | None:
+def broken_rule(name: str, limits: Limits) -> str | None:
+    """The rule that a path of somebody else's breaks, or None if it may be written."""
     if not name.isprintable():
         return "control characters or bytes that are no text in its name"
     if name.startswith("/"):
@@ -223,23 +210,8 @@ def _broken_rule(name: str, limits: Limits) -> str | None:
     parts = name.split("/")
     if ".." in parts:
         return "a path that leads out of its directory"
-    if len(name) > limits.path_characters or any(len(p.encode()) > 255 for p in parts):
+    if len(name) > limits.path_characters or any(len(p.encode()) > PART_BYTES_MAX for p in parts):
         return "a name that is too long"
+    if len(parts) > limits.depth:
+        return f"more than {limits.depth} directories deep"
     return None
-
-
-def _damaged(archive: Path, error: Exception) -> IntegrityError:
-    return IntegrityError(
-        f"{archive.name} is damaged or no archive", context={"reason": _shown(str(error))}
-    )
-
-
-def _refused(archive: Path, name: str, rule: str) -> IntegrityError:
-    return IntegrityError(
-        f"{archive.name} is refused: {rule}", context={"member": _shown(name), "rule": rule}
-    )
-
-
-def _shown(text: str) -> str:
-    """Somebody else's text, safe for a terminal."""
-    return text.encode("unicode_escape").decode()[:200]

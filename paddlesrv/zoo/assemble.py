@@ -5,27 +5,36 @@ It works in a staging directory that nobody else sees; publishing it is the stor
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
-from paddlesrv.errors import IntegrityError, NotFound
+from paddlesrv.errors import IntegrityError, NotFound, SourceUnreachable
 from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.zoo.archive import extract
+from paddlesrv.zoo.archive import broken_rule, extract
+from paddlesrv.zoo.bounds import Limits, shown
 from paddlesrv.zoo.catalogue import Catalogue
-from paddlesrv.zoo.digests import digests_of
+from paddlesrv.zoo.digests import CHUNK_BYTES, digests_of
 from paddlesrv.zoo.entries import SHIPPED, Entry
+from paddlesrv.zoo.events import NOT_REGULAR
 from paddlesrv.zoo.fetch import Fetched
 from paddlesrv.zoo.members import is_archive
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.specification import model_spec, pipeline_spec
 from paddlesrv.zoo.store import RECORD_FILE, SPEC_FILE
+from paddlesrv.zoo.tree import File, Tree, make_durable
 
 SHIPPED_DIR = "zoo"
 """Where files that come with the catalogue lie in a model's directory."""
 
 
-def unpack(fetched: Fetched, candidate: Candidate, staging: Path, into: str | None = None) -> None:
+def unpack(
+    fetched: Fetched, candidate: Candidate, staging: Path, into: str | None = None
+) -> dict[str, str]:
     """Put what was fetched into the staging directory.
 
     Args:
@@ -35,26 +44,36 @@ def unpack(fetched: Fetched, candidate: Candidate, staging: Path, into: str | No
         into: Below the staging directory: a directory (with "/" at its end), or, for a single
             file, its path; None for the top.
 
+    Returns:
+        sha256 of the files written, by path in the staging directory.
+
     Raises:
-        IntegrityError: see `archive.extract`.
+        IntegrityError: see `archive.extract`; or a directory holds what is neither a file nor a
+            directory, or a link that leads out of it.
     """
-    place = staging / (into or ".")
+    place = PurePosixPath(into or ".")
     if fetched.path.is_dir():
-        _copy_directory(fetched.path, place)
+        digests = _copy_directory(fetched.path, staging / place)
     elif is_archive(fetched.path):
-        if into is None:
-            extract(fetched.path, staging, members=candidate.members)
-        else:
-            extract(fetched.path, place, members=candidate.members)
+        digests = extract(fetched.path, staging / place, members=candidate.members)
     else:
         if into is None or into.endswith("/"):
             place = place / candidate.basename
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(fetched.path, place)
+        with Tree(staging) as tree:
+            return {str(place): _copy_file(fetched.path, tree, place)}
+    return {str(place / name): digest for name, digest in digests.items()}
 
 
-def make_spec(entry: Entry, catalogue: Catalogue, staging: Path) -> tuple[ModelSpec, list[str]]:
-    """Complete the directory and say what it holds.
+def make_spec(
+    entry: Entry, catalogue: Catalogue, staging: Path, digests: dict[str, str] | None = None
+) -> tuple[ModelSpec, list[str]]:
+    """Complete the directory, make its files durable and say what it holds.
+
+    Args:
+        entry: What the catalogue knows.
+        catalogue: Whose shipped files are added.
+        staging: The model's directory to be.
+        digests: What `unpack` told; files that are not in it are read.
 
     Returns:
         The spec, and warnings on what the catalogue and the files do not agree on.
@@ -62,24 +81,27 @@ def make_spec(entry: Entry, catalogue: Catalogue, staging: Path) -> tuple[ModelS
     Raises:
         IntegrityError: no network is there, or a file that the entry names is missing.
     """
+    shipped: dict[str, str] = {}
     files = {
-        role: _file(reference, catalogue, staging, entry) for role, reference in entry.files.items()
+        role: _file(reference, catalogue, staging, entry, shipped)
+        for role, reference in entry.files.items()
     }
-    if entry.components:
-        return pipeline_spec(entry, files=files, digests=digests_of(staging)), []
     for record in (SPEC_FILE, RECORD_FILE):
-        if (staging / record).exists():
+        if os.path.lexists(staging / record):
             raise IntegrityError(
-                f"what was fetched for {entry.name} holds {record}, a name kept for the store"
+                f"what was fetched for {entry.name} holds {record}, a name kept for the store",
+                context={"member": record, "rule": "a name kept for the store"},
             )
+    known = digests_of(staging, {**(digests or {}), **shipped})
+    make_durable(staging, known)
+    if entry.components:
+        return pipeline_spec(entry, files=files, digests=known), []
     directory = _network_directory(entry, staging)
     try:
         signature = read_signature(staging / directory)
     except NotFound as error:
         raise IntegrityError(error.message, context=error.context) from error
-    return model_spec(
-        entry, signature, directory=directory, files=files, digests=digests_of(staging)
-    )
+    return model_spec(entry, signature, directory=directory, files=files, digests=known)
 
 
 def _network_directory(entry: Entry, staging: Path) -> str:
@@ -88,10 +110,15 @@ def _network_directory(entry: Entry, staging: Path) -> str:
     return said.rstrip("/") if said and (staging / said).is_dir() else ""
 
 
-def _file(reference: str, catalogue: Catalogue, staging: Path, entry: Entry) -> str:
-    """A task's file, by its path in the model's directory; shipped ones are copied there."""
-    shipped = catalogue.shipped_file(reference)
-    if shipped is None:
+def _file(
+    reference: str, catalogue: Catalogue, staging: Path, entry: Entry, shipped: dict[str, str]
+) -> str:
+    """A task's file, by its path in the model's directory.
+
+    One that comes with the catalogue is copied there, and its digest added to `shipped`.
+    """
+    source = catalogue.shipped_file(reference)
+    if source is None:
         if not (staging / reference).is_file():
             raise IntegrityError(
                 f"what was fetched for {entry.name} does not hold {reference}",
@@ -99,21 +126,76 @@ def _file(reference: str, catalogue: Catalogue, staging: Path, entry: Entry) -> 
             )
         return reference
     path = f"{SHIPPED_DIR}/{reference.removeprefix(SHIPPED)}"
-    target = staging / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(shipped, target)
+    if path not in shipped:
+        with Tree(staging) as tree:
+            shipped[path] = _copy_file(source, tree, PurePosixPath(path))
     return path
 
 
-def _copy_directory(source: Path, target: Path) -> None:
-    """Regular files and directories only; a directory that the user names is still not ours."""
-    for path in sorted(source.rglob("*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(source.resolve()):
-            raise IntegrityError(
-                f"{path} is a link that leads out of its directory",
-                context={"to": str(path.resolve())},
-            )
-        if path.is_file():
-            place = target / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+def _copy_directory(source: Path, target: Path) -> dict[str, str]:
+    """Regular files and directories only; a directory that the user names is still not ours.
+
+    A link to a file is followed where it stays inside.
+    """
+    top = os.path.realpath(source)
+    digests = {}
+    with Tree(target) as tree:
+        for directory, names, files in os.walk(source, onerror=_unreadable):
+            names.sort()
+            for name in (*names, *sorted(files)):
+                path = Path(directory, name)
+                place = PurePosixPath(path.relative_to(source))
+                if rule := broken_rule(str(place), Limits()) or _refusal(path, top):
+                    raise IntegrityError(
+                        f"{shown(str(path))} is refused: {rule}",
+                        context={"member": shown(str(place)), "rule": rule},
+                    )
+                if name in files:
+                    digests[str(place)] = _copy_file(path, tree, place)
+    return digests
+
+
+def _refusal(path: Path, top: str) -> str | None:
+    """What is wrong with an entry of a directory, or None."""
+    real = os.path.realpath(path)
+    if os.path.commonpath((top, real)) != top:
+        return "a link that leads out of its directory"
+    if path.is_dir():
+        return "a link to a directory" if path.is_symlink() else None
+    return None if path.is_file() else NOT_REGULAR
+
+
+def _unreadable(error: OSError) -> None:
+    raise SourceUnreachable(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _copy_file(source: Path, tree: Tree, place: PurePosixPath) -> str:
+    """Copy one regular file and tell its sha256; what is there already is not replaced."""
+    try:
+        # It does not wait, should a pipe have taken the file's place meanwhile.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        _unreadable(error)
+        raise
+    digest = hashlib.sha256()
+    with open(descriptor, "rb", buffering=0) as content, _new(tree, place) as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IntegrityError(f"{shown(str(source))} is refused: {NOT_REGULAR}")
+        while chunk := content.read(CHUNK_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _new(tree: Tree, place: PurePosixPath) -> Iterator[File]:
+    try:
+        file = tree.create(place.parts)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise IntegrityError(
+            f"{place} is there already", context={"member": str(place), "rule": "one of a name"}
+        ) from error
+    try:
+        yield file
+    finally:
+        file.close()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
 
 
-def digests_of(directory: Path) -> dict[str, str]:
-    """sha256 of every file below the directory, by relative path."""
-    return {
-        str(path.relative_to(directory)): sha256_of(path)
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
+def digests_of(directory: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """sha256 of every file below the directory, by relative path.
+
+    Args:
+        directory: Where they lie.
+        known: Digests taken while the files were written; those files are not read again.
+    """
+    known = known or {}
+    names = sorted(
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
+    )
+    return {name: known.get(name) or sha256_of(directory / name) for name in names}
 
 
 def damaged_files(directory: Path, digests: dict[str, str]) -> dict[str, str]:

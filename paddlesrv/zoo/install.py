@@ -208,10 +208,11 @@ class Installer:
     ) -> InstalledModel:
         """Put the model together and make it visible; the pin follows once it proved good."""
         with self._store.staging(entry.name) as staging:
+            digests: dict[str, str] = {}
             if candidate is not None and fetched is not None:
-                unpack(fetched, candidate, staging)
-            extras = self._add_extras(entry, fetcher, staging)
-            spec, warnings = make_spec(entry, self._catalogue, staging)
+                digests |= unpack(fetched, candidate, staging)
+            extras = self._add_extras(entry, fetcher, staging, digests)
+            spec, warnings = make_spec(entry, self._catalogue, staging, digests)
             for warning in warnings:
                 self._observer.warning(f"{entry.name}: {warning}")
             if candidate is not None and fetched is not None:
@@ -229,7 +230,7 @@ class Installer:
             return self._store.publish(staging, spec, record)
 
     def _add_extras(
-        self, entry: Entry, fetcher: Fetcher, staging: Path
+        self, entry: Entry, fetcher: Fetcher, staging: Path, digests: dict[str, str]
     ) -> list[tuple[Candidate, Fetched]]:
         added = []
         for extra in entry.extras:
@@ -241,7 +242,7 @@ class Installer:
             )
             self._observer.source(entry.name, candidate.kind, candidate.where, candidate.shown_size)
             fetched = fetcher.fetch(candidate, entry.name)
-            unpack(fetched, candidate, staging, extra.into)
+            digests |= unpack(fetched, candidate, staging, extra.into)
             added.append((candidate, fetched))
         return added
 

@@ -1,0 +1,1 @@
+"""What evil input must not achieve, tried through the public commands."""
