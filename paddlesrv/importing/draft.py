@@ -13,7 +13,7 @@ from paddlesrv.engines.base import EngineName, EngineOptions
 from paddlesrv.errors import IntegrityError, UsageError
 from paddlesrv.importing.export_config import ExportConfig, find_config
 from paddlesrv.importing.fitting import TENSORS, check_task, class_count, with_roles
-from paddlesrv.importing.origin import Origin
+from paddlesrv.importing.origin import Origin, unreadable
 from paddlesrv.importing.trial import TIMEOUT_SECONDS, Trial, run_trial, with_true_types
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.tasks import make_task
@@ -80,6 +80,8 @@ class Draft:
             (stage / LINK).symlink_to(self._origin.directory.resolve(), target_is_directory=True)
         for name in signature.files:
             source, target = self._origin.directory / name, stage / self._base / name
+            if not os.access(source, os.R_OK):
+                raise unreadable(source)
             if self._linked:
                 digests[self._base + name] = sha256_of(source)
             else:

@@ -82,10 +82,15 @@ def find_origin(path: Path, scratch: Path) -> Origin:
             raise UsageError(f"{path} is neither a file nor a directory")
         return _of_file(path, scratch)
     except PermissionError as error:
-        raise PaddlesrvError(
-            f"{error.filename or path} cannot be read: {error.strerror}",
-            hints=[f"see who may: ls -la {shlex.quote(str(path))}"],
-        ) from error
+        raise unreadable(Path(error.filename or path)) from error
+
+
+def unreadable(path: Path) -> PaddlesrvError:
+    """What is said of a file of the user's that may not be read."""
+    return PaddlesrvError(
+        f"{path} cannot be read: you have no permission",
+        hints=[f"see who may: ls -la {shlex.quote(str(path))}"],
+    )
 
 
 def _of_file(path: Path, scratch: Path) -> Origin:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paddlesrv.errors import IntegrityError, NotFound, UsageError
+from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, UsageError
 from paddlesrv.importing.origin import default_name
 from tests.standins import linear
 from tests.unit.importing import networks
@@ -226,10 +226,11 @@ def test_a_file_of_no_known_kind_says_what_is(tmp_path, import_):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_said(tmp_path, import_):
-    linear.write_onnx(tmp_path / "price")
-    (tmp_path / "price" / "model.onnx").chmod(0)
-    with pytest.raises(Exception, match="cannot be read"):
+@pytest.mark.parametrize("file", ["inference.json", "inference.pdiparams"])
+def test_what_may_not_be_read_is_said(file, tmp_path, import_):
+    linear.write_paddle(tmp_path / "price")
+    (tmp_path / "price" / file).chmod(0)
+    with pytest.raises(PaddlesrvError, match=rf"{file} cannot be read"):
         import_(tmp_path / "price")
 
 
