@@ -153,6 +153,18 @@ class Catalogue:
         entry, by_alias = found
         return Resolved(entry, asked, by_alias)
 
+    def with_needs(self, entry: Entry) -> list[Entry]:
+        """The entry after all that it is made of, and that its clients need."""
+        found: dict[str, Entry] = {}
+        self._add(entry, found)
+        return list(found.values())
+
+    def _add(self, entry: Entry, found: dict[str, Entry], *above: str) -> None:
+        for needed in (*entry.components.values(), *entry.requires):
+            if needed not in found and needed not in above:
+                self._add(self.get(needed), found, *above, entry.name)
+        found.setdefault(entry.name, entry)
+
     def search(self, query: str) -> list[Entry]:
         """Entries that fit every word of the query, best first; all of them for an empty query.
 

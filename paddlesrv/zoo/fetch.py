@@ -8,7 +8,7 @@ connection when offline.
 from __future__ import annotations
 
 import hashlib
-import uuid
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,11 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
 
 
+def same_file(candidate: Candidate) -> str:
+    """What is equal for candidates of which one download serves all."""
+    return candidate.sha256 or candidate.url or candidate.where
+
+
 class Fetcher:
     """A context: what it fetched is gone when it is left, what is unfinished stays."""
 
@@ -53,6 +58,7 @@ class Fetcher:
         self._stack = ExitStack()
         self._client: httpx.Client | None = None
         self._index: PackageIndex | None = None
+        self._scratch: Path | None = None
 
     def __enter__(self) -> Fetcher:
         return self
@@ -64,8 +70,6 @@ class Fetcher:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
-        for fetched in self._here.values():
-            fetched.path.unlink(missing_ok=True)
 
     def fetch(self, candidate: Candidate, model: str) -> Fetched:
         """The candidate's file, verified; a local one where it lies.
@@ -81,10 +85,15 @@ class Fetcher:
                 f"{candidate.where} is not asked: paddlesrv is offline",
                 hints=["go online: unset PADDLESRV_OFFLINE"],
             )
-        key = candidate.sha256 or candidate.url or candidate.where
+        key = same_file(candidate)
         if key not in self._here:
             self._here[key] = self._download(candidate, model)
         return self._here[key]
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Let go of files that nobody will ask for again: all but those of `same_file`'s keys."""
+        for key in set(self._here).difference(keys):
+            self._here.pop(key).path.unlink(missing_ok=True)
 
     def pin(self, candidate: Candidate, fetched: Fetched) -> None:
         """Remember the digest of a file that proved to be a model and that nobody published."""
@@ -124,7 +133,10 @@ class Fetcher:
         identity = candidate.sha256 or network.without_credentials(url)
         stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
         stem += f"-{safe_basename(candidate.basename)}"
-        destination = self._store.partial_dir / f"{stem}.{uuid.uuid4().hex}.whole"
+        if self._scratch is None:
+            # As a staging directory it is locked, and so no leftover while it is in use.
+            self._scratch = self._stack.enter_context(self._store.staging("fetched"))
+        destination = self._scratch / stem
         try:
             sha256 = download(
                 url,
