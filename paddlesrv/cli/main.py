@@ -13,6 +13,7 @@ import typer
 from paddlesrv import __version__
 from paddlesrv.cli import (
     about,
+    cache,
     candidates,
     completion,
     config,
@@ -23,8 +24,10 @@ from paddlesrv.cli import (
     import_model,
     models,
     predict,
+    rm,
     running,
     serve,
+    verify,
 )
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
 from paddlesrv.cli.shell import Flags, Shell
@@ -77,10 +80,13 @@ for noun in (
     models,
     get,
     import_model,
+    verify,
+    rm,
     serve,
     running,
     predict,
     config,
+    cache,
     doctor,
     about,
     completion,

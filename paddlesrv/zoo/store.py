@@ -75,6 +75,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     sha256: str | None
     installed_at: datetime
+    spec_sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -135,6 +136,7 @@ class Store:
             where=record.where,
             sha256=record.sha256,
             installed_at=record.installed_at,
+            spec_sha256=record.spec_sha256,
         )
 
     def installed_models(self) -> list[InstalledModel]:
