@@ -117,7 +117,7 @@ def prune(
     It does not ask: nothing goes that a model's name stands for.
     """
     from paddlesrv.server.records import directories_in_use
-    from paddlesrv.zoo.install import clean_disk_errors
+    from paddlesrv.zoo.disk import clean_disk_errors
     from paddlesrv.zoo.leftovers import find_leftovers, remove_leftover
 
     seconds = _seconds(older_than) if older_than is not None else 0.0

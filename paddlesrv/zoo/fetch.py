@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -21,6 +21,7 @@ from paddlesrv.zoo import network
 from paddlesrv.zoo.digests import sha256_of
 from paddlesrv.zoo.download import download
 from paddlesrv.zoo.index import PackageIndex
+from paddlesrv.zoo.mirror_layout import SUMS, MirrorSums
 from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.progress import Observer
 from paddlesrv.zoo.sources import Candidate, safe_basename
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
+
+
+Word = Literal["published", "pinned", "mirror"]
+"""Whose digest it is: the catalogue's, noted at an earlier download, or the mirror's own."""
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +64,7 @@ class Fetcher:
         self._client: httpx.Client | None = None
         self._index: PackageIndex | None = None
         self._scratch: Path | None = None
+        self._sums = MirrorSums(settings.mirror) if settings.mirror else None
 
     def __enter__(self) -> Fetcher:
         return self
@@ -100,12 +106,16 @@ class Fetcher:
         if candidate.sha256 is None and candidate.pin and fetched.sha256:
             self._store.pins.note(candidate.pin, fetched.sha256)
 
-    def _expected(self, candidate: Candidate) -> tuple[str | None, bool]:
-        """The digest that must match, and whether it is only pinned."""
-        if candidate.sha256 is not None or candidate.pin is None:
-            return candidate.sha256, False
-        pinned = self._store.pins.get(candidate.pin)
-        return pinned, pinned is not None
+    def _expected(self, candidate: Candidate) -> tuple[str | None, Word]:
+        """The digest that must match, and whose word that is."""
+        if candidate.sha256 is not None:
+            return candidate.sha256, "published"
+        pinned = self._store.pins.get(candidate.pin) if candidate.pin is not None else None
+        if pinned is not None:
+            return pinned, "pinned"
+        if candidate.listed is not None and self._sums is not None:
+            return self._sums.get(candidate.listed, self._plain_client()), "mirror"
+        return None, "published"
 
     def _local(self, candidate: Candidate, path: Path) -> Fetched:
         if path.is_dir():
@@ -116,19 +126,19 @@ class Fetcher:
             got = sha256_of(path)
         except OSError as error:
             raise SourceUnreachable(f"{path} cannot be read: {error.strerror}") from error
-        expected, pinned = self._expected(candidate)
+        expected, word = self._expected(candidate)
         if expected is not None and got != expected:
             raise self._mismatch(
                 IntegrityError(
                     f"{path} is not the file that was published under this name",
                     context={"expected": f"sha256 {expected}", "got": f"sha256 {got}"},
                 ),
-                pinned,
+                word,
             )
         return Fetched(path=path, sha256=got)
 
     def _download(self, candidate: Candidate, model: str) -> Fetched:
-        expected, pinned = self._expected(candidate)
+        expected, word = self._expected(candidate)
         url, client = self._address(candidate)
         identity = candidate.sha256 or network.without_credentials(url)
         stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -150,27 +160,30 @@ class Fetcher:
                 retry=self._retry,
             )
         except IntegrityError as error:
-            raise self._mismatch(error, pinned) from error
+            raise self._mismatch(error, word) from error
         return Fetched(path=destination, sha256=sha256)
 
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:
-            if self._client is None:
-                self._client = self._stack.enter_context(network.open_client())
-            return candidate.url or "", self._client
+            return candidate.url or "", self._plain_client()
         if self._index is None:
             self._index = PackageIndex.of_user(self._settings.index_url)
             self._stack.callback(self._index.close)
         link = self._index.find(candidate.package, candidate.basename, candidate.sha256 or "")
         return link.url, self._index.client(link.url)
 
-    def _mismatch(self, error: IntegrityError, pinned: bool) -> IntegrityError:
-        if not pinned:
+    def _plain_client(self) -> httpx.Client:
+        if self._client is None:
+            self._client = self._stack.enter_context(network.open_client())
+        return self._client
+
+    def _mismatch(self, error: IntegrityError, word: Word) -> IntegrityError:
+        if word == "pinned":
+            told = "at an earlier download; nobody published a digest"
+            hint = f"if the new file is to be trusted, remove its line from {self._store.pins.path}"
+        elif word == "mirror":
+            told = f"by the mirror's own {SUMS}: its copy is damaged"
+            hint = "on the machine that has the mirror: paddlesrv mirror DIRECTORY MODEL"
+        else:
             return error
-        return IntegrityError(
-            error.message,
-            context=error.context | {"pinned": "at an earlier download; nobody published a digest"},
-            hints=[
-                f"if the new file is to be trusted, remove its line from {self._store.pins.path}"
-            ],
-        )
+        return IntegrityError(error.message, context=error.context | {"said": told}, hints=[hint])

@@ -6,9 +6,8 @@ means. How a file comes here, is unpacked and is published is in `fetch`, `assem
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Container, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Container, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo import sources
 from paddlesrv.zoo.assemble import make_spec, unpack
 from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.disk import clean_disk_errors
 from paddlesrv.zoo.entries import Entry, Source
 from paddlesrv.zoo.fetch import Fetched, Fetcher, same_file
 from paddlesrv.zoo.network import Retry
@@ -351,20 +351,3 @@ def _none_worked(
 def _told(error: PaddlesrvError) -> str:
     details = "; ".join(f"{name} {text}" for name, text in error.context.items())
     return f"{error.message} ({details})" if details else error.message
-
-
-@contextmanager
-def clean_disk_errors(store: Store) -> Iterator[None]:
-    """What the operating system says of the disk, for a user."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hints = ["remove unfinished downloads: paddlesrv cache prune --partial"]
-            message = "there is not enough free space"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hints = ["use another directory: export PADDLESRV_HOME=DIRECTORY"]
-            message = "the store cannot be written"
-        else:
-            raise
-        raise PaddlesrvError(message, context={"where": str(store.root)}, hints=hints) from error

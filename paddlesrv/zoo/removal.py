@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from paddlesrv.errors import Busy, IntegrityError, PaddlesrvError
-from paddlesrv.zoo.install import clean_disk_errors
+from paddlesrv.zoo.disk import clean_disk_errors
 from paddlesrv.zoo.leftovers import measured
 from paddlesrv.zoo.progress import Observer
 from paddlesrv.zoo.store import LINKED, InstalledModel, Store

@@ -18,7 +18,6 @@ from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.digests import damaged_files, sha256_of
 from paddlesrv.zoo.store import OWN_SOURCES, RECORD_FILE, SPEC_FILE, InstalledModel, Store
 
-
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
