@@ -14,7 +14,7 @@ from paddlesrv.errors import PaddlesrvError, UsageError
 from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project
 from paddlesrv.server.records import directories_in_use, recorded
 from paddlesrv.settings import Settings, resolve
-from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.catalogue_choice import load_catalogue
 from paddlesrv.zoo.leftovers import STALE_SECONDS
 from paddlesrv.zoo.network import mask
 from paddlesrv.zoo.store import Store
@@ -102,7 +102,7 @@ def check_config(settings: Settings) -> Iterator[Finding]:
 def check_sources(settings: Settings) -> Iterator[Finding]:
     """Where models would come from; nobody is asked."""
     try:
-        catalogue = Catalogue.load(settings.catalogue)
+        catalogue = load_catalogue(settings)
     except PaddlesrvError as error:
         remedy = error.hints[0] if error.hints else None
         yield Finding(group="sources", status="fail", text=error.message, remedy=remedy)
