@@ -70,6 +70,12 @@ SETTINGS = (
         "Another manifest than the one inside the package.",
         accepted="a path (from the file's own directory on)",
     ),
+    Setting(
+        "catalogue_key",
+        "PADDLESRV_CATALOGUE_KEY",
+        "minisign public key (or a file with one) that an updated catalogue must be signed with.",
+        accepted="a minisign public key",
+    ),
     Setting("debug", "PADDLESRV_DEBUG", "1: show tracebacks.", flag="-vv"),
 )
 
@@ -82,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool = False
     index_url: str | None = None
     catalogue: Path | None = None
+    catalogue_key: str | None = None
     debug: bool = False
 
     @property
@@ -127,6 +134,7 @@ class _InFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offline: bool | None = None
     index_url: str | None = None
     catalogue: str | None = None
+    catalogue_key: str | None = None
 
 
 RULES = Rules(

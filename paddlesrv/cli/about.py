@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,6 +12,9 @@ from paddlesrv import __version__
 from paddlesrv.cli.command import command
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import PaddlesrvError, UsageError
+
+if TYPE_CHECKING:
+    from paddlesrv.settings import Settings
 
 PANEL = "This machine"
 
@@ -170,7 +172,7 @@ def version(shell: Shell) -> None:
                 for gpu in machine.gpus.devices
             ),
         ],
-        "catalogue": _catalogue(settings.catalogue, origins["catalogue"]),
+        "catalogue": _catalogue(settings, origins["catalogue"]),
         "paths": {"cache": str(settings.cache_dir), "state": str(settings.state_dir)},
     }
 
@@ -192,13 +194,16 @@ def version(shell: Shell) -> None:
     tell_problems(shell)
 
 
-def _catalogue(path: Path | None, origin: str) -> dict[str, Any]:
+def _catalogue(settings: Settings, origin: str) -> dict[str, Any]:
     """What is known of the catalogue; one that cannot be read is no reason not to answer."""
-    from paddlesrv.zoo.catalogue import Catalogue
+    from paddlesrv.zoo.catalogue_choice import choose, load_catalogue
 
-    origin = "built in" if origin == "default" else origin
+    path = settings.catalogue
     try:
-        catalogue = Catalogue.load(path)
+        if origin == "default":
+            choice = choose(settings)
+            path, origin = choice.path, choice.origin
+        catalogue = load_catalogue(settings)
     except PaddlesrvError as error:
         return {"origin": origin, "path": str(path), "error": error.message}
     return {

@@ -156,6 +156,37 @@ def command(
     return register
 
 
+def noun(
+    app: typer.Typer, name: str, *, says: str, examples: Sequence[str], panel: str | None = None
+) -> typer.Typer:
+    """Make a noun of the program: commands that have it in common; alone, it shows its help.
+
+    Args:
+        app: The program.
+        name: What is typed.
+        says: Its help, one line.
+        examples: Command lines that work as typed.
+        panel: The group under which it is listed.
+    """
+    made = typer.Typer(
+        cls=Group,
+        rich_markup_mode=None,
+        help=says,
+        context_settings=HELP_NAMES,
+        epilog="\n".join(examples),
+        no_args_is_help=False,
+    )
+    made.callback(invoke_without_command=True)(_show_help)
+    app.add_typer(made, name=name, rich_help_panel=panel)
+    return made
+
+
+def _show_help(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        shell: Shell = ctx.obj
+        shell.output.line(ctx.get_help())
+
+
 class Command(TyperCommand):
     """A command whose help groups the shared options and ends with examples."""
 

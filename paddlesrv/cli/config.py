@@ -10,7 +10,7 @@ import typer
 
 from paddlesrv.cli import options
 from paddlesrv.cli.about import plain, shown, tell_problems
-from paddlesrv.cli.command import HELP_NAMES, Group, command
+from paddlesrv.cli.command import command, noun
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import UsageError
 
@@ -23,16 +23,15 @@ PANEL = "Serving"
 
 def register(app: typer.Typer) -> None:
     """Add the noun to the program."""
-    noun = typer.Typer(
-        cls=Group,
-        rich_markup_mode=None,
-        help="Write configuration files, and show what is in force.",
-        context_settings=HELP_NAMES,
-        epilog="paddlesrv config gen ocr -o paddlesrv.yaml",
-        no_args_is_help=False,
+    config = noun(
+        app,
+        "config",
+        says="Write configuration files, and show what is in force.",
+        examples=["paddlesrv config gen ocr -o paddlesrv.yaml"],
+        panel=PANEL,
     )
     command(
-        noun,
+        config,
         "gen",
         examples=[
             "paddlesrv config gen ocr -o paddlesrv.yaml",
@@ -41,7 +40,7 @@ def register(app: typer.Typer) -> None:
         ],
     )(gen)
     command(
-        noun,
+        config,
         "show",
         examples=[
             "paddlesrv config show",
@@ -49,15 +48,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv config show --config paddlesrv.yaml --json",
         ],
     )(show)
-    command(noun, "path", examples=["paddlesrv config path", "paddlesrv config path -q"])(path)
-    noun.callback(invoke_without_command=True)(_show_help)
-    app.add_typer(noun, name="config", rich_help_panel=PANEL)
-
-
-def _show_help(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        shell: Shell = ctx.obj
-        shell.output.line(ctx.get_help())
+    command(config, "path", examples=["paddlesrv config path", "paddlesrv config path -q"])(path)
 
 
 def gen(

@@ -107,18 +107,16 @@ def _fetch(
     failures: list[PaddlesrvError] = []
     with watching(output, ready) as observer:
         installer = Installer(shell.catalogue, shell.store, shell.settings, observer)
-        for name in names:
-            try:
-                installer.get([name], source=source, from_=from_, force=force)
-            except PaddlesrvError as error:
-                if len(names) == 1:
-                    raise
+        for outcome in installer.get_each(names, source=source, from_=from_, force=force):
+            if outcome.error is not None:
                 # The others are worth having all the same.
-                failures.append(error)
-                output.warning(f"{name}: {error.message}")
+                failures.append(outcome.error)
+                if len(names) > 1:
+                    output.warning(f"{outcome.name}: {outcome.error.message}")
     if failures:
         first = failures[0]
-        first.context.setdefault("failed", f"{len(failures)} of {len(names)} models")
+        if len(names) > 1:
+            first.context.setdefault("failed", f"{len(failures)} of {len(names)} models")
         raise first
     if output.json:
         output.document({"models": [{"name": n, "path": path} for n, path in done.items()]})

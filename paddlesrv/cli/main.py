@@ -13,7 +13,9 @@ import typer
 from paddlesrv import __version__
 from paddlesrv.cli import (
     about,
+    cache,
     candidates,
+    catalog,
     completion,
     config,
     doctor,
@@ -21,10 +23,13 @@ from paddlesrv.cli import (
     get,
     help,
     import_model,
+    mirror,
     models,
     predict,
+    rm,
     running,
     serve,
+    verify,
 )
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
 from paddlesrv.cli.shell import Flags, Shell
@@ -77,10 +82,15 @@ for noun in (
     models,
     get,
     import_model,
+    verify,
+    rm,
+    mirror,
+    catalog,
     serve,
     running,
     predict,
     config,
+    cache,
     doctor,
     about,
     completion,

@@ -110,9 +110,9 @@ class Shell:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The catalogue that the settings name."""
-        from paddlesrv.zoo.catalogue import Catalogue
+        from paddlesrv.zoo.catalogue_choice import load_catalogue
 
-        return Catalogue.load(self.settings.catalogue)
+        return load_catalogue(self.settings)
 
     @cached_property
     def store(self) -> Store:

@@ -12,11 +12,12 @@ from paddlesrv.doctor.finding import Finding, Status
 from paddlesrv.doctor.room import existing
 from paddlesrv.errors import PaddlesrvError, UsageError
 from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project
-from paddlesrv.server.records import recorded
+from paddlesrv.server.records import directories_in_use, recorded
 from paddlesrv.settings import Settings, resolve
-from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.catalogue_choice import load_catalogue
+from paddlesrv.zoo.leftovers import STALE_SECONDS
 from paddlesrv.zoo.network import mask
-from paddlesrv.zoo.store import STALE_SECONDS, Store
+from paddlesrv.zoo.store import Store
 
 FIX = "paddlesrv doctor --fix"
 
@@ -46,7 +47,8 @@ def check_store(settings: Settings) -> Iterator[Finding]:
             yield Finding(group="store", status="fail", text=error.message, remedy=remedy)
         else:
             count += 1
-    leftovers = store.leftovers(older_than_seconds=STALE_SECONDS)
+    in_use = directories_in_use(settings.state_dir)
+    leftovers = store.leftovers(older_than_seconds=STALE_SECONDS, in_use=in_use)
     if leftovers:
         text = f"{len(leftovers)} leftovers of what was cut off more than a day ago"
         yield Finding(group="store", status="warn", text=text, remedy=FIX)
@@ -100,7 +102,7 @@ def check_config(settings: Settings) -> Iterator[Finding]:
 def check_sources(settings: Settings) -> Iterator[Finding]:
     """Where models would come from; nobody is asked."""
     try:
-        catalogue = Catalogue.load(settings.catalogue)
+        catalogue = load_catalogue(settings)
     except PaddlesrvError as error:
         remedy = error.hints[0] if error.hints else None
         yield Finding(group="sources", status="fail", text=error.message, remedy=remedy)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from paddlesrv.server.records import Claim, recorded
+from paddlesrv.server.records import Claim, directories_in_use, recorded
 from paddlesrv.settings import Settings
-from paddlesrv.zoo.store import STALE_SECONDS, Store
+from paddlesrv.zoo.leftovers import STALE_SECONDS
+from paddlesrv.zoo.store import Store
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def repairs(settings: Settings) -> Iterator[Repair]:
         else:
             yield from _closed(directory)
     yield from _closed(settings.user_file)
-    yield from _leftovers(Store(settings.cache_dir))
+    yield from _leftovers(settings)
     for entry in recorded(settings.state_dir):
         if not entry.alive:
             name = entry.record.name
@@ -63,13 +64,14 @@ def _closed(path: Path) -> Iterator[Repair]:
         yield Repair(f"take from everybody the right to write {path}", partial(path.chmod, mode))
 
 
-def _leftovers(store: Store) -> Iterator[Repair]:
-    found = store.leftovers(older_than_seconds=STALE_SECONDS)
+def _leftovers(settings: Settings) -> Iterator[Repair]:
+    store, in_use = Store(settings.cache_dir), directories_in_use(settings.state_dir)
+    found = store.leftovers(older_than_seconds=STALE_SECONDS, in_use=in_use)
     if found:
         names = ", ".join(path.name for path in found[:3]) + (", ..." if len(found) > 3 else "")
         yield Repair(
             f"remove {len(found)} leftovers of what was cut off more than a day ago: {names}",
-            partial(store.prune, older_than_seconds=STALE_SECONDS),
+            partial(store.prune, older_than_seconds=STALE_SECONDS, in_use=in_use),
         )
 
 

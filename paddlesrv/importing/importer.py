@@ -27,7 +27,7 @@ from paddlesrv.importing.trial import Trial
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.digests import sha256_of
-from paddlesrv.zoo.install import clean_disk_errors
+from paddlesrv.zoo.disk import clean_disk_errors
 from paddlesrv.zoo.names import as_name
 from paddlesrv.zoo.progress import Observer, SilentObserver
 from paddlesrv.zoo.store import (

@@ -87,7 +87,7 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
     from paddlesrv.server.locate import find_local, locate
     from paddlesrv.server.registration import Registration, content_of
     from paddlesrv.server.run import run_server
-    from paddlesrv.zoo.catalogue import Catalogue
+    from paddlesrv.zoo.catalogue_choice import load_catalogue
     from paddlesrv.zoo.store import Store
 
     process = ProcessIdentity.of(os.getpid()) or job.record.process
@@ -106,7 +106,7 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
 
     try:
         log.info("starting %s with %s", record.name, ", ".join(record.models))
-        catalogue = Catalogue.load(job.settings.catalogue)
+        catalogue = load_catalogue(job.settings)
         store = Store(job.settings.cache_dir)
         located = locate(job.config.models, catalogue, store)
         planned = plan(

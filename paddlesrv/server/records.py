@@ -80,6 +80,11 @@ def running(state_dir: Path, warn: Callable[[str], None] = lambda text: None) ->
     return [entry.record for entry in recorded(state_dir, warn) if entry.alive]
 
 
+def directories_in_use(state_dir: Path) -> set[Path]:
+    """The content that servers read which live, and so must stay where it is."""
+    return {path for record in running(state_dir) for path in record.directories}
+
+
 def recorded(state_dir: Path, warn: Callable[[str], None] = lambda text: None) -> list[Recorded]:
     """All servers that have a record, by name: those that live, and those that died.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +68,7 @@ def data_directory(kind: Literal["zoo", "templates"] = "zoo") -> Path:
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: Literal[1]
+    published: datetime | None = None
     models: tuple[Entry, ...]
     templates: dict[str, Any] = {}
 
@@ -83,13 +85,23 @@ class Resolved(msgspec.Struct, frozen=True):
 class Catalogue:
     """All entries of one manifest, in its order."""
 
-    def __init__(self, entries: Iterable[Entry], *, revision: str = "", path: Path) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        *,
+        revision: str = "",
+        path: Path,
+        shipped: Path | None = None,
+        published: datetime | None = None,
+    ) -> None:
         """Take the entries and check what they must keep among each other.
 
         Args:
             entries: In the order in which they are listed.
             revision: Short digest of the manifest.
-            path: The manifest; files that it ships are found beside it.
+            path: The manifest.
+            shipped: Where the files lie that come with it; by default beside it.
+            published: When this edition was made.
 
         Raises:
             ValueError: two entries share a name or alias, or an entry names one that is not there.
@@ -97,6 +109,8 @@ class Catalogue:
         self.entries = tuple(entries)
         self.revision = revision
         self.path = path
+        self.published = published
+        self._shipped = shipped or path.parent
         self._names: dict[str, tuple[Entry, bool]] = {}
         for entry in self.entries:
             for name in (entry.name, *entry.aliases):
@@ -113,8 +127,31 @@ class Catalogue:
             IntegrityError: the same of the one that comes with paddlesrv.
         """
         if path is not None:
-            return _read(path, UsageError)
+            return _read(path, UsageError, _OTHER_HINTS)
         return _shipped(data_directory() / "manifest.yaml")
+
+    @classmethod
+    def parse(
+        cls,
+        data: bytes,
+        path: Path,
+        error: type[PaddlesrvError],
+        hints: Sequence[str],
+        shipped: Path | None = None,
+    ) -> Catalogue:
+        """A manifest's bytes as a catalogue.
+
+        Args:
+            data: The manifest.
+            path: Where it lies.
+            error: What is raised where it is not valid.
+            hints: What to do then.
+            shipped: As for the catalogue itself.
+
+        Raises:
+            PaddlesrvError: `error`, which says what is wrong where.
+        """
+        return _parsed(data, path, error, hints, shipped)
 
     def get(self, name: str) -> Entry:
         """The entry of exactly that name; no aliases, no other spelling.
@@ -153,6 +190,18 @@ class Catalogue:
         entry, by_alias = found
         return Resolved(entry, asked, by_alias)
 
+    def with_needs(self, entry: Entry) -> list[Entry]:
+        """The entry after all that it is made of, and that its clients need."""
+        found: dict[str, Entry] = {}
+        self._add(entry, found)
+        return list(found.values())
+
+    def _add(self, entry: Entry, found: dict[str, Entry], *above: str) -> None:
+        for needed in (*entry.components.values(), *entry.requires):
+            if needed not in found and needed not in above:
+                self._add(self.get(needed), found, *above, entry.name)
+        found.setdefault(entry.name, entry)
+
     def search(self, query: str) -> list[Entry]:
         """Entries that fit every word of the query, best first; all of them for an empty query.
 
@@ -164,7 +213,7 @@ class Catalogue:
         """Where a file of an entry lies if it comes with the catalogue (`zoo:...`), else None."""
         if not reference.startswith(SHIPPED):
             return None
-        return self.path.parent / reference.removeprefix(SHIPPED)
+        return self._shipped / reference.removeprefix(SHIPPED)
 
     def _claim(self, name: str, entry: Entry) -> None:
         holder = self._names.get(name.lower())
@@ -196,47 +245,71 @@ class Catalogue:
         return NotFound(f"no model in the catalogue is called {name!r}", hints=hints)
 
 
+_OTHER_HINTS = ("correct the file, or unset PADDLESRV_CATALOGUE to use the one that is built in",)
+
+
 @lru_cache(maxsize=1)
 def _shipped(path: Path) -> Catalogue:
-    return _read(path, IntegrityError)
+    hint = "install it again: pip install --force-reinstall paddlesrv"
+    return _read(path, IntegrityError, (hint,))
 
 
-def _read(path: Path, error: type[PaddlesrvError]) -> Catalogue:
+def _read(path: Path, error: type[PaddlesrvError], hints: Sequence[str]) -> Catalogue:
     try:
-        text = path.read_bytes()
+        data = path.read_bytes()
     except OSError as problem:
         raise error(
             f"the catalogue cannot be read: {problem.strerror}", context={"file": str(path)}
         ) from problem
+    return _parsed(data, path, error, hints, None)
+
+
+def _parsed(
+    data: bytes,
+    path: Path,
+    error: type[PaddlesrvError],
+    hints: Sequence[str],
+    shipped: Path | None,
+) -> Catalogue:
+    def invalid(what: str, problem: object) -> PaddlesrvError:
+        first, *rest = str(problem).splitlines()
+        detail = {"detail": " ".join(rest)} if rest else {}
+        return error(f"{what}: {first}", context={"file": str(path), **detail}, hints=hints)
+
     # libyaml reads it in a tenth of the time, where PyYAML was built with it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        raw = yaml.load(text, loader)  # noqa: S506 - both are safe loaders
+        raw = yaml.load(data, loader)  # noqa: S506 - both are safe loaders
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise _invalid(error, path, "the catalogue is not YAML", str(problem)) from problem
+        raise invalid("the catalogue is not YAML", problem) from problem
     try:
-        manifest = msgspec.convert(raw, _Manifest)
-        revision = hashlib.sha256(text).hexdigest()[:12]
-        return Catalogue(manifest.models, revision=revision, path=path)
+        manifest = msgspec.convert(_with_moment(raw), _Manifest)
+        return Catalogue(
+            manifest.models,
+            revision=hashlib.sha256(data).hexdigest()[:12],
+            path=path,
+            shipped=shipped,
+            published=_aware(manifest.published),
+        )
     except msgspec.ValidationError as problem:
-        what = _entry_at(raw, str(problem))
-        raise _invalid(error, path, f"{what} is not valid", str(problem)) from problem
+        raise invalid(f"{_entry_at(raw, str(problem))} is not valid", problem) from problem
     except ValueError as problem:
-        raise _invalid(error, path, "the catalogue is not consistent", str(problem)) from problem
+        raise invalid("the catalogue is not consistent", problem) from problem
 
 
-def _invalid(error: type[PaddlesrvError], path: Path, what: str, problem: str) -> PaddlesrvError:
-    hints = (
-        ["correct the file, or unset PADDLESRV_CATALOGUE to use the one that is built in"]
-        if error is UsageError
-        else ["install it again: pip install --force-reinstall paddlesrv"]
-    )
-    first, *rest = problem.splitlines()
-    return error(
-        f"{what}: {first}",
-        context={"file": str(path), **({"detail": " ".join(rest)} if rest else {})},
-        hints=hints,
-    )
+def _with_moment(raw: object) -> object:
+    """`published` as a moment: YAML knows dates, and times with and without a zone."""
+    found = raw.get("published") if isinstance(raw, Mapping) else None
+    if not isinstance(raw, Mapping) or not isinstance(found, date):
+        return raw
+    if not isinstance(found, datetime):
+        found = datetime(found.year, found.month, found.day)
+    return {**raw, "published": _aware(found)}
+
+
+def _aware(found: datetime | None) -> datetime | None:
+    """The moment; without a zone it is UTC."""
+    return found.replace(tzinfo=timezone.utc) if found and not found.tzinfo else found
 
 
 def _entry_at(raw: object, problem: str) -> str:

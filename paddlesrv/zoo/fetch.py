@@ -8,9 +8,10 @@ connection when offline.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -20,6 +21,7 @@ from paddlesrv.zoo import network
 from paddlesrv.zoo.digests import sha256_of
 from paddlesrv.zoo.download import Means, Wanted, receive
 from paddlesrv.zoo.index import PackageIndex
+from paddlesrv.zoo.mirror_layout import SUMS, MirrorSums
 from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.partial import Partial
 from paddlesrv.zoo.progress import Observer
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     import httpx
 
 
+Word = Literal["published", "pinned", "mirror"]
+"""Whose digest it is: the catalogue's, noted at an earlier download, or the mirror's own."""
+
+
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """A file or directory that is here; `sha256` is None for a directory."""
 
@@ -39,11 +45,16 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None
 
 
-class Fetcher:
-    """A context: what it fetched is gone when it is left, what is unfinished stays.
+def same_file(candidate: Candidate) -> str:
+    """What is equal for candidates of which one download serves all."""
+    return candidate.sha256 or candidate.url or candidate.where
 
-    What was fetched stays as well where the context is left for a reason that is not its own (the
-    disk is full, Ctrl-C): the next run need not fetch it again.
+
+class Fetcher:
+    """A context, which holds what it fetched against other processes until it lets go of it.
+
+    What is unfinished stays when it is left, and so does what nobody has let go of: where it is
+    left in the middle (Ctrl-C), the next run need not fetch it again.
     """
 
     def __init__(
@@ -54,10 +65,11 @@ class Fetcher:
         self._observer = observer
         self._retry = retry
         self._here: dict[str, Fetched] = {}
-        self._whole: list[Partial] = []
+        self._whole: dict[str, Partial] = {}
         self._stack = ExitStack()
         self._client: httpx.Client | None = None
         self._index: PackageIndex | None = None
+        self._sums = MirrorSums(settings.mirror) if settings.mirror else None
 
     def __enter__(self) -> Fetcher:
         return self
@@ -69,9 +81,7 @@ class Fetcher:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
-        for partial in self._whole:
-            if error is None or isinstance(error, (SourceUnreachable, IntegrityError)):
-                partial.discard()
+        for partial in self._whole.values():
             partial.close()
 
     def fetch(self, candidate: Candidate, model: str) -> Fetched:
@@ -88,22 +98,38 @@ class Fetcher:
                 f"{candidate.where} is not asked: paddlesrv is offline",
                 hints=["go online: unset PADDLESRV_OFFLINE"],
             )
-        key = candidate.sha256 or candidate.url or candidate.where
+        key = same_file(candidate)
         if key not in self._here:
             self._here[key] = self._download(candidate, model)
         return self._here[key]
+
+    def keep_only(self, keys: Collection[str], *, unused: bool = False) -> None:
+        """Let go of files that nobody will ask for again: all but those of `same_file`'s keys.
+
+        They are removed, unless they are `unused`: kept for a next run that may have more luck.
+        """
+        for key in set(self._here).difference(keys):
+            del self._here[key]
+            if (partial := self._whole.pop(key, None)) is not None:
+                if not unused:
+                    partial.discard()
+                partial.close()
 
     def pin(self, candidate: Candidate, fetched: Fetched) -> None:
         """Remember the digest of a file that proved to be a model and that nobody published."""
         if candidate.sha256 is None and candidate.pin and fetched.sha256:
             self._store.pins.note(candidate.pin, fetched.sha256)
 
-    def _expected(self, candidate: Candidate) -> tuple[str | None, bool]:
-        """The digest that must match, and whether it is only pinned."""
-        if candidate.sha256 is not None or candidate.pin is None:
-            return candidate.sha256, False
-        pinned = self._store.pins.get(candidate.pin)
-        return pinned, pinned is not None
+    def _expected(self, candidate: Candidate) -> tuple[str | None, Word]:
+        """The digest that must match, and whose word that is."""
+        if candidate.sha256 is not None:
+            return candidate.sha256, "published"
+        pinned = self._store.pins.get(candidate.pin) if candidate.pin is not None else None
+        if pinned is not None:
+            return pinned, "pinned"
+        if candidate.listed is not None and self._sums is not None:
+            return self._sums.get(candidate.listed, self._plain_client()), "mirror"
+        return None, "published"
 
     def _local(self, candidate: Candidate, path: Path) -> Fetched:
         if path.is_dir():
@@ -114,19 +140,19 @@ class Fetcher:
             got = sha256_of(path)
         except OSError as error:
             raise SourceUnreachable(f"{path} cannot be read: {error.strerror}") from error
-        expected, pinned = self._expected(candidate)
+        expected, word = self._expected(candidate)
         if expected is not None and got != expected:
             raise self._mismatch(
                 IntegrityError(
                     f"{path} is not the file that was published under this name",
                     context={"expected": f"sha256 {expected}", "got": f"sha256 {got}"},
                 ),
-                pinned,
+                word,
             )
         return Fetched(path=path, sha256=got)
 
     def _download(self, candidate: Candidate, model: str) -> Fetched:
-        expected, pinned = self._expected(candidate)
+        expected, word = self._expected(candidate)
         url, client = self._address(candidate)
         identity = candidate.sha256 or network.without_credentials(url)
         stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -136,28 +162,31 @@ class Fetcher:
         try:
             partial = receive(wanted, self._store.partial_dir / f"{stem}.part", means)
         except IntegrityError as error:
-            raise self._mismatch(error, pinned) from error
-        self._whole.append(partial)
+            raise self._mismatch(error, word) from error
+        self._whole[same_file(candidate)] = partial
         return Fetched(path=partial.path, sha256=partial.hexdigest())
 
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:
-            if self._client is None:
-                self._client = self._stack.enter_context(network.open_client())
-            return candidate.url or "", self._client
+            return candidate.url or "", self._plain_client()
         if self._index is None:
             self._index = PackageIndex.of_user(self._settings.index_url)
             self._stack.callback(self._index.close)
         link = self._index.find(candidate.package, candidate.basename, candidate.sha256 or "")
         return link.url, self._index.client(link.url)
 
-    def _mismatch(self, error: IntegrityError, pinned: bool) -> IntegrityError:
-        if not pinned:
+    def _plain_client(self) -> httpx.Client:
+        if self._client is None:
+            self._client = self._stack.enter_context(network.open_client())
+        return self._client
+
+    def _mismatch(self, error: IntegrityError, word: Word) -> IntegrityError:
+        if word == "pinned":
+            told = "at an earlier download; nobody published a digest"
+            hint = f"if the new file is to be trusted, remove its line from {self._store.pins.path}"
+        elif word == "mirror":
+            told = f"by the mirror's own {SUMS}: its copy is damaged"
+            hint = "on the machine that has the mirror: paddlesrv mirror DIRECTORY MODEL"
+        else:
             return error
-        return IntegrityError(
-            error.message,
-            context=error.context | {"pinned": "at an earlier download; nobody published a digest"},
-            hints=[
-                f"if the new file is to be trusted, remove its line from {self._store.pins.path}"
-            ],
-        )
+        return IntegrityError(error.message, context=error.context | {"said": told}, hints=[hint])

@@ -6,9 +6,8 @@ means. How a file comes here, is unpacked and is published is in `fetch`, `assem
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,9 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo import sources
 from paddlesrv.zoo.assemble import make_spec, unpack
 from paddlesrv.zoo.catalogue import Catalogue
-from paddlesrv.zoo.entries import Entry
-from paddlesrv.zoo.fetch import Fetched, Fetcher
+from paddlesrv.zoo.disk import clean_disk_errors
+from paddlesrv.zoo.entries import Entry, Source
+from paddlesrv.zoo.fetch import Fetched, Fetcher, same_file
 from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.progress import Observer, SilentObserver
 from paddlesrv.zoo.sources import Candidate
@@ -42,6 +42,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     installed: bool
     sources: tuple[PlannedSource, ...]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one name: its models, each after what it needs, or why they are not here."""
+
+    name: str
+    models: tuple[InstalledModel, ...]
+    error: PaddlesrvError | None
 
 
 class Installer:
@@ -88,20 +96,95 @@ class Installer:
             IntegrityError: every source that answered gave wrong files.
             PaddlesrvError: the store cannot be written.
         """
-        entries, rest = self._with_needs(names)
-        if from_ is not None and (len(names) != 1 or len(entries) != 1 or entries[0].components):
+        found: dict[str, InstalledModel] = {}
+        with closing(self.get_each(names, source=source, from_=from_, force=force)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is not None:
+                    raise outcome.error
+                found |= {model.name: model for model in outcome.models}
+        return list(found.values())
+
+    def get_each(
+        self,
+        names: Sequence[str],
+        *,
+        source: str | None = None,
+        from_: str | None = None,
+        force: bool = False,
+        again: Container[str] = (),
+    ) -> Generator[Outcome, None, None]:
+        """As `get`, name by name, where one that fails does not stop the others.
+
+        A file that several of them need is fetched once.
+
+        Args:
+            names: Names or aliases.
+            source: As for `get`.
+            from_: As for `get`.
+            force: As for `get`.
+            again: Names of the models that are installed again, though they are there.
+
+        Yields:
+            What became of each name.
+
+        Raises:
+            NotFound: a name is not in the catalogue; nothing was begun.
+            UsageError: as for `get`; nothing was begun.
+        """
+        wanted = [(name, *self._with_needs([name])) for name in names]
+        entries = {entry.name: entry for _, several, _ in wanted for entry in several}
+        if from_ is not None and (len(entries) != 1 or len(names) != 1 or wanted[0][2]):
             raise UsageError(
                 "--from gives the files of one model",
                 hints=["get them one by one: paddlesrv get MODEL --from URL|PATH"],
             )
+        done: dict[str, InstalledModel | PaddlesrvError] = {}
         with Fetcher(self._store, self._settings, self._observer, self._retry) as fetcher:
-            for entry in entries:
-                installed = None if force else self._store.installed(entry.name)
-                if installed is None:
-                    installed = self._install(entry, fetcher, source, from_, force)
-                self._observer.ready(entry.name, installed.path)
-                rest.append(installed)
-        return rest
+            for name, needed, own in wanted:
+                models, error = list(own), None
+                for entry in needed:
+                    if entry.name not in done:
+                        anew = force or entry.name in again
+                        done[entry.name] = self._attempt(entry, fetcher, source, from_, anew)
+                        rest = [each for each in entries.values() if each.name not in done]
+                        fetcher.keep_only(
+                            self._keys(rest), unused=_may_succeed_later(done[entry.name])
+                        )
+                    result = done[entry.name]
+                    if isinstance(result, PaddlesrvError):
+                        error = result
+                        break
+                    models.append(result)
+                yield Outcome(name=name, models=tuple(models), error=error)
+
+    def _attempt(
+        self, entry: Entry, fetcher: Fetcher, kind: str | None, from_: str | None, anew: bool
+    ) -> InstalledModel | PaddlesrvError:
+        try:
+            installed = None if anew else self._store.installed(entry.name)
+            if installed is None:
+                installed = self._install(entry, fetcher, kind, from_, anew)
+        except PaddlesrvError as error:
+            return error
+        self._observer.ready(entry.name, installed.path)
+        return installed
+
+    def _keys(self, entries: Sequence[Entry]) -> set[str]:
+        """The files that these entries may ask for, as `same_file` has them."""
+        own = [each for entry in entries for each in self._candidates(entry, None, None)]
+        return {same_file(each) for each in (*own, *self._extras(entries))}
+
+    def _extras(self, entries: Sequence[Entry]) -> list[Candidate]:
+        return [self._extra(entry, extra.source) for entry in entries for extra in entry.extras]
+
+    def _extra(self, entry: Entry, source: Source) -> Candidate:
+        (candidate,) = sources.candidates(
+            [source],
+            entry.name,
+            mirror=self._settings.mirror,
+            manifest_dir=self._catalogue.path.parent,
+        )
+        return candidate
 
     def plan(
         self, names: Sequence[str], *, source: str | None = None, from_: str | None = None
@@ -137,19 +220,15 @@ class Installer:
         own: dict[str, InstalledModel] = {}
         for name in names:
             try:
-                self._add(self._catalogue.resolve(name).entry, entries)
+                entry = self._catalogue.resolve(name).entry
             except NotFound:
                 imported = self._installed_by_name(name)
                 if imported is None:
                     raise
                 own[imported.name] = imported
+            else:
+                entries |= {each.name: each for each in self._catalogue.with_needs(entry)}
         return list(entries.values()), list(own.values())
-
-    def _add(self, entry: Entry, entries: dict[str, Entry], *above: str) -> None:
-        for needed in (*entry.components.values(), *entry.requires):
-            if needed not in entries and needed not in above:
-                self._add(self._catalogue.get(needed), entries, *above, entry.name)
-        entries.setdefault(entry.name, entry)
 
     def _installed_by_name(self, name: str) -> InstalledModel | None:
         try:
@@ -234,17 +313,18 @@ class Installer:
     ) -> list[tuple[Candidate, Fetched]]:
         added = []
         for extra in entry.extras:
-            (candidate,) = sources.candidates(
-                [extra.source],
-                entry.name,
-                mirror=self._settings.mirror,
-                manifest_dir=self._catalogue.path.parent,
-            )
+            candidate = self._extra(entry, extra.source)
             self._observer.source(entry.name, candidate.kind, candidate.where, candidate.shown_size)
             fetched = fetcher.fetch(candidate, entry.name)
             digests |= unpack(fetched, candidate, staging, extra.into)
             added.append((candidate, fetched))
         return added
+
+
+def _may_succeed_later(result: InstalledModel | PaddlesrvError) -> bool:
+    """Whether it was not the files that failed (but, say, a full disk)."""
+    of_files = (SourceUnreachable, IntegrityError)
+    return isinstance(result, PaddlesrvError) and not isinstance(result, of_files)
 
 
 def _none_worked(
@@ -279,20 +359,3 @@ def _none_worked(
 def _told(error: PaddlesrvError) -> str:
     details = "; ".join(f"{name} {text}" for name, text in error.context.items())
     return f"{error.message} ({details})" if details else error.message
-
-
-@contextmanager
-def clean_disk_errors(store: Store) -> Iterator[None]:
-    """What the operating system says of the disk, for a user."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hints = ["remove unfinished downloads: paddlesrv cache prune --partial"]
-            message = "there is not enough free space"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hints = ["use another directory: export PADDLESRV_HOME=DIRECTORY"]
-            message = "the store cannot be written"
-        else:
-            raise
-        raise PaddlesrvError(message, context={"where": str(store.root)}, hints=hints) from error

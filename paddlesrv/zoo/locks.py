@@ -45,6 +45,47 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def locked_now(path: Path) -> Iterator[bool]:
+    """Hold the lock file of that path if nobody else does; yields whether it is held.
+
+    Where the file system knows no locks, it counts as held.
+
+    Raises:
+        OSError: the lock file cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def locks_work(directory: Path) -> bool:
+    """Whether the file system of that directory knows locks; true where there is none yet."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def is_locked(path: Path) -> bool:
     """Whether another process, or another part of this one, holds a lock on the file."""
     try:

@@ -66,14 +66,14 @@ def open_client(
 
 
 def stream(
-    client: httpx.Client, url: str, headers: dict[str, str]
+    client: httpx.Client, url: str, headers: dict[str, str], *, method: str = "GET"
 ) -> AbstractContextManager[httpx.Response]:
-    """A streamed GET, with credentials from the URL, or else from the user's netrc file.
+    """A streamed request, with credentials from the URL, or else from the user's netrc file.
 
     Raises:
         UsageError: the netrc file cannot be read as one.
     """
-    return client.stream("GET", url, headers=headers, auth=_netrc(url))
+    return client.stream(method, url, headers=headers, auth=_netrc(url))
 
 
 def _netrc(url: str) -> httpx.Auth | None:

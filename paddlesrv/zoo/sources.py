@@ -23,7 +23,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` is http(s) or file; None for a package's file, whose address its index tells. `pin` is
     the name under which a digest that nobody published is remembered; None where it is not (a
-    local path that the user names is the user's own word).
+    local path that the user names is the user's own word). `listed` is MODEL/FILE for a file of a
+    mirror, under which the mirror's own list may give a digest.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     path: Path | None = None
     package: str | None = None
     pin: str | None = None
+    listed: str | None = None
     sha256: str | None = None
     size: int | None = None
     shown_size: int | None = None
@@ -150,7 +152,13 @@ def _mirrored(candidate: Candidate, model: str, mirror: str) -> Candidate:
         path = Path(mirror).expanduser().absolute() / model / candidate.basename
         where = str(path)
     return msgspec.structs.replace(
-        candidate, kind="mirror", where=where, url=url, path=path, package=None
+        candidate,
+        kind="mirror",
+        where=where,
+        url=url,
+        path=path,
+        package=None,
+        listed=f"{model}/{candidate.basename}",
     )
 
 

@@ -3,7 +3,7 @@
 models/NAME                  a link to the installed content, swapped atomically
 objects/NAME-REVISION/       the model's files, `spec.json`, and `install.json`, written last;
                              of a linked model, a link `original` instead of its files
-staging/                     what is being put together
+staging/                     what is being put together; each directory locked while it is
 partial/                     unfinished downloads
 locks/                       one lock per model
 pins.json                    digests noted at the first download
@@ -14,13 +14,13 @@ serves as well.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
 import shutil
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,13 +30,10 @@ import msgspec
 from paddlesrv.errors import IntegrityError, PaddlesrvError, UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.zoo.digests import damaged_files
-from paddlesrv.zoo.locks import is_locked, locked
-from paddlesrv.zoo.partial import main_file
+from paddlesrv.zoo.leftovers import find_leftovers, remove_leftover, stale_staging
+from paddlesrv.zoo.locks import lock_descriptor, locked
 from paddlesrv.zoo.pins import Pins
 from paddlesrv.zoo.progress import Observer
-
-STALE_SECONDS = 24 * 3600.0
-"""Staging that nobody has touched for this long was left behind by a killed process."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+&-]{0,99}")
 IMPORTED, LINKED = "import", "link"
@@ -51,7 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     `source` is the kind ("https", "wheel", "file", "mirror", "pipeline", or one of
     `OWN_SOURCES`), `where` the place without credentials, `sha256` the digest of what was fetched
-    from there.
+    from there. `spec_sha256` is the digest of `spec.json`, which says what the files must be.
     """
 
     source: str
@@ -60,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     installed_at: datetime
     version: str
+    spec_sha256: str | None = None
 
 
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +75,7 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     sha256: str | None
     installed_at: datetime
+    spec_sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -102,8 +101,8 @@ class Store:
         self.models_dir = root / "models"
         self.partial_dir = root / "partial"
         self.pins = Pins(root / "pins.json", root / "locks" / "pins.lock")
-        self._objects = root / "objects"
-        self._staging = root / "staging"
+        self.objects_dir = root / "objects"
+        self.staging_dir = root / "staging"
 
     def installed(self, name: str) -> InstalledModel | None:
         """The model of that name if it is here and whole as far as its records say.
@@ -122,7 +121,7 @@ class Store:
         try:
             spec = msgspec.json.decode(spec_json, type=ModelSpec)
             record = msgspec.json.decode(record_json, type=Record)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise IntegrityError(
                 f"the records of {name} are damaged: {error}",
                 context={"where": str(path)},
@@ -137,14 +136,12 @@ class Store:
             where=record.where,
             sha256=record.sha256,
             installed_at=record.installed_at,
+            spec_sha256=record.spec_sha256,
         )
 
     def installed_models(self) -> list[InstalledModel]:
         """All models that are here, by name."""
-        names = (
-            sorted(p.name for p in self.models_dir.iterdir()) if self.models_dir.is_dir() else []
-        )
-        found = (self.installed(name) for name in names if _NAME.fullmatch(name))
+        found = (self.installed(name) for name in self.names())
         return [model for model in found if model is not None]
 
     def lock(self, name: str, observer: Observer) -> AbstractContextManager[None]:
@@ -153,18 +150,28 @@ class Store:
         def waiting() -> None:
             observer.note(f"waiting for another paddlesrv that is installing {name}")
 
-        return locked(self.root / "locks" / f"{checked_name(name)}.lock", waiting)
+        return locked(self.lock_path(name), waiting)
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
-        """An empty directory on the store's file system; removed afterwards if still there."""
-        self._remove_stale()
-        path = self._staging / f"{checked_name(name)}-{uuid.uuid4().hex}"
-        path.mkdir(parents=True, mode=0o755)
+        """An empty directory on the store's file system; removed afterwards if still there.
+
+        It is locked for as long as it is in use, so that nobody takes it for a leftover.
+        """
+        stale_staging(self.staging_dir)
+        path = self.staging_dir / f"{checked_name(name)}-{uuid.uuid4().hex}"
+        # Until it is locked it has a name that counts as in use.
+        unborn = path.with_name(f".{path.name}")
+        unborn.mkdir(parents=True, mode=0o755)
+        descriptor = os.open(unborn, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            lock_descriptor(descriptor, lambda: None)
+            unborn.rename(path)
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(unborn, ignore_errors=True)
+            os.close(descriptor)
 
     def publish(self, staging: Path, spec: ModelSpec, record: Record) -> InstalledModel:
         """Make a staged directory the model of that name, in one step for every reader.
@@ -174,7 +181,9 @@ class Store:
         revision is replaced.
         """
         name = checked_name(spec.name)
-        (staging / SPEC_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2))
+        spec_json = msgspec.json.format(msgspec.json.encode(spec), indent=2)
+        record = msgspec.structs.replace(record, spec_sha256=hashlib.sha256(spec_json).hexdigest())
+        (staging / SPEC_FILE).write_bytes(spec_json)
         _sync(staging / SPEC_FILE)
         (staging / RECORD_FILE).write_bytes(
             msgspec.json.format(msgspec.json.encode(record), indent=2)
@@ -206,35 +215,50 @@ class Store:
     def remove(self, name: str) -> bool:
         """Remove a model and all content kept for it; False if it is not here."""
         link = self.models_dir / checked_name(name)
-        found = link.is_symlink()
-        link.unlink(missing_ok=True)
-        for content in self._contents(name):
-            # The ready mark goes first, so that what a crash leaves is no model.
-            (content / RECORD_FILE).unlink(missing_ok=True)
-            shutil.rmtree(content, ignore_errors=True)
+        found = os.path.lexists(link)
+        if link.is_symlink():
+            link.unlink(missing_ok=True)
+        elif found:
+            remove_tree(link)
+        for content in self.contents(name):
+            remove_tree(content)
         return found
 
-    def leftovers(self, *, older_than_seconds: float = 0.0) -> list[Path]:
-        """Unfinished downloads, staging and replaced content, untouched for that long."""
-        current = {p.resolve() for p in self.models_dir.glob("*")}
-        parts = self.partial_dir.glob("*")
-        places = [p for p in parts if not is_locked(main_file(p))]
-        places += self._staging.glob("*")
-        places += [p for p in self._objects.glob("*") if p.resolve() not in current]
-        return sorted(p for p in places if _age(p) >= older_than_seconds)
+    def names(self) -> list[str]:
+        """Every name that something stands for, whole or damaged, sorted."""
+        if not self.models_dir.is_dir():
+            return []
+        return sorted(p.name for p in self.models_dir.iterdir() if _NAME.fullmatch(p.name))
 
-    def prune(self, *, older_than_seconds: float = 0.0) -> list[Path]:
-        """Remove the leftovers; returns them."""
-        found = self.leftovers(older_than_seconds=older_than_seconds)
-        for path in found:
-            _remove(path)
-        return found
+    def contents(self, name: str) -> list[Path]:
+        """All content that is kept for a name: the current one and replaced ones."""
+        pattern = re.compile(re.escape(name) + r"-[0-9a-f]{12}(-[0-9a-f]{6})?")
+        return [p for p in self.objects_dir.glob("*") if pattern.fullmatch(p.name)]
+
+    def lock_path(self, name: str) -> Path:
+        """The file that `lock` locks."""
+        return self.root / "locks" / f"{checked_name(name)}.lock"
+
+    def leftovers(
+        self, *, older_than_seconds: float = 0.0, in_use: Collection[Path] = ()
+    ) -> list[Path]:
+        """What `find_leftovers` finds, untouched for that long."""
+        found = find_leftovers(self, in_use=in_use)
+        return sorted(each.path for each in found if each.age_seconds >= older_than_seconds)
+
+    def prune(
+        self, *, older_than_seconds: float = 0.0, in_use: Collection[Path] = ()
+    ) -> list[Path]:
+        """Remove the leftovers; returns those that are gone."""
+        found = find_leftovers(self, in_use=in_use)
+        old = [each for each in found if each.age_seconds >= older_than_seconds]
+        return sorted(each.path for each in old if remove_leftover(self, each))
 
     def _place(self, staging: Path, spec: ModelSpec) -> Path:
         """Move the content to its place among the objects."""
-        self._objects.mkdir(parents=True, exist_ok=True)
+        self.objects_dir.mkdir(parents=True, exist_ok=True)
         base = f"{spec.name}-{spec.revision[:12]}"
-        target = self._objects / base
+        target = self.objects_dir / base
         for _ in range(8):
             try:
                 staging.rename(target)
@@ -244,29 +268,23 @@ class Store:
                 same = _read_spec(target) == spec and not damaged_files(target, spec.digests)
                 if same and (target / RECORD_FILE).is_file():
                     return target
-                target = self._objects / f"{base}-{uuid.uuid4().hex[:6]}"
+                target = self.objects_dir / f"{base}-{uuid.uuid4().hex[:6]}"
             else:
-                _sync(self._objects)
+                _sync(self.objects_dir)
                 return target
-        raise PaddlesrvError(f"no place could be made for {spec.name} in {self._objects}")
+        raise PaddlesrvError(f"no place could be made for {spec.name} in {self.objects_dir}")
 
     def _point(self, name: str, target: Path) -> None:
         """Let the name stand for the content from now on."""
         self.models_dir.mkdir(parents=True, exist_ok=True)
         link = self.models_dir / name
+        if link.is_dir() and not link.is_symlink():
+            # Not of our making; kept among the replaced content of that name.
+            link.rename(self.objects_dir / f"{name}-{uuid.uuid4().hex[:12]}")
         scratch = self.models_dir / f".{name}.{uuid.uuid4().hex}"
-        scratch.symlink_to(Path("..") / self._objects.name / target.name)
+        scratch.symlink_to(Path("..") / self.objects_dir.name / target.name)
         scratch.replace(link)
         _sync(self.models_dir)
-
-    def _contents(self, name: str) -> list[Path]:
-        pattern = re.compile(re.escape(name) + r"-[0-9a-f]{12}(-[0-9a-f]{6})?")
-        return [p for p in self._objects.glob("*") if pattern.fullmatch(p.name)]
-
-    def _remove_stale(self) -> None:
-        for path in self._staging.glob("*"):
-            if _age(path) > STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def checked_name(name: str) -> str:
@@ -303,15 +321,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat(follow_symlinks=False).st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def remove_tree(directory: Path) -> None:
+    """Remove content; the ready mark goes first, so that what a crash leaves is no model."""
+    (directory / RECORD_FILE).unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -148,7 +148,11 @@ def test_nobody_prints_past_the_sink_or_asks_without_looking_for_a_terminal():
             if isinstance(node, ast.Call)
         }
         asking = {"input", "typer.confirm", "typer.prompt", "getpass.getpass"}
-        assert not calls & {"print", "typer.echo", *asking}, path
+        if path.name == "asking.py":
+            assert {call for call in calls if call in asking} == {"typer.confirm"}
+            assert "is_terminal" in calls
+        else:
+            assert not calls & {"print", "typer.echo", *asking}, path
 
 
 def test_shared_options_stand_in_a_section_of_their_own():

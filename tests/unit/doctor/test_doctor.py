@@ -16,7 +16,7 @@ from paddlesrv.doctor.cgroups import Limits, limits
 from paddlesrv.doctor.room import DISK_FAIL_BYTES
 from paddlesrv.server.config import usable_cores
 from paddlesrv.settings import Settings
-from paddlesrv.zoo.store import STALE_SECONDS
+from paddlesrv.zoo.leftovers import STALE_SECONDS
 
 
 def test_doctor_checks_every_group_and_gives_remedies(paddlesrv):

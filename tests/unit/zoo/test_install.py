@@ -177,7 +177,7 @@ def test_a_mirror_is_asked_and_nobody_else(
     entry = models.entry("a+b", models.https(web.url + "/elsewhere/m.tar.gz"))
     (model,) = installer(models.catalogue(tmp_path, entry), store, mirror=mirror).get(["a+b"])
     assert model.source == "mirror"
-    assert {r.path for r in web.requests} <= {"/mirror/a%2Bb/m.tar.gz"}
+    assert {r.path for r in web.requests} <= {"/mirror/a%2Bb/m.tar.gz", "/mirror/SHA256SUMS"}
 
 
 def test_a_mirror_with_wrong_bytes_is_refused(store: Store, tmp_path: Path) -> None:
