@@ -1,7 +1,8 @@
 """One URL to one file whose digest is known: resumed, retried, bounded, verified.
 
 Where the server proves that it can (a range answered as asked for, with a strong validator and
-the whole size), several connections bring the rest; see `crew`. Facts about servers that this
+the whole size), and one connection does not bring all that this machine can take, several bring
+the rest; see `crew`. Facts about servers that this
 rests on: RFC 9110 sections 13.1.5 (If-Range), 14 (ranges), 15.3.7 and 15.5.17 (206 and 416
 answers), 8.4 (content encodings).
 """
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import httpx
 
 FREE_SPACE_MARGIN_BYTES = 16 << 20
+ONE_IS_ENOUGH = 100e6
+"""Bytes per second at which one connection is used for all: the network is not what limits it,
+and further ones would only compete for the processor."""
 
 Outcome = Literal["whole", "more", "short"]
 """Of one request: the end was reached; there is more to ask for; it broke off or was no use."""
@@ -237,12 +241,17 @@ class _Transfer:
                 # Asked again for all of it, which is no failure if it was only a probe.
                 return "more" if probing else "short"
             total = self.partial.identity.size if self.partial.identity else None
+            began = time.monotonic()
             # No chunk size: httpx would gather that much, and lose it when the connection breaks.
             for chunk in response.iter_raw():
                 self._append(chunk, total)
         if total is None or self.partial.size == total:
             return "whole"
-        return "more" if response.status_code == 206 and not offset else "short"
+        if offset or response.status_code != 206:
+            return "short"
+        seconds = time.monotonic() - began
+        self.in_ranges = self.in_ranges and self.partial.size < seconds * ONE_IS_ENOUGH
+        return "more"
 
     def _range(self, offset: int) -> dict[str, str]:
         """The headers that ask for the rest; of a fresh file for its first piece, as a probe."""

@@ -6,6 +6,7 @@ between tries. That a `get` may be killed anywhere is in `test_kill_anywhere`.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -118,8 +119,9 @@ def test_promise_1_cut_at_any_byte_the_next_get_fetches_only_the_rest(after: int
 
 
 def test_promise_1_holds_for_a_file_that_comes_over_several_connections(
-    shop: Shop, store: Store, paddlesrv: Program
+    shop: Shop, store: Store, paddlesrv: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("paddlesrv.zoo.download.ONE_IS_ENOUGH", math.inf)
     shop = Shop(shop.web, shop.manifest.parent, BIG)
     shop.web.allowance = 17_000_000
     with pytest.raises(SourceUnreachable) as caught:
@@ -135,8 +137,9 @@ def test_promise_1_holds_for_a_file_that_comes_over_several_connections(
 
 @pytest.mark.parametrize("body", [ARCHIVE, BIG], ids=["one connection", "several"])
 def test_promise_2_a_file_that_changed_between_runs_is_fetched_anew_not_spliced(
-    web: Web, tmp_path: Path, body: bytes
+    web: Web, tmp_path: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("paddlesrv.zoo.download.ONE_IS_ENOUGH", math.inf)
     store, shop = Store(tmp_path / "store"), Shop(web, tmp_path, body)
     other = bytes(reversed(body))
     shop.offer(other, etag='"old"')

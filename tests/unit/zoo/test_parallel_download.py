@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 PIECE = 9_000
 NEVER = Retry(delays=(), connect_delays=())
 AT_ONCE = Retry(delays=(0.0, 0.0, 0.0), connect_delays=())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def however_fast() -> Iterator[None]:
+    """Several connections although this machine's own network needs no more than one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("paddlesrv.zoo.download.ONE_IS_ENOUGH", math.inf)
+        yield
 
 
 class Watcher(SilentObserver):
@@ -59,6 +69,16 @@ def test_every_piece_is_asked_for_once_and_with_the_validator(web: Web, tmp_path
     assert watcher.done == sorted(watcher.done), "a bar never goes back"
     assert watcher.done[-1] == len(BODY)
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_where_one_connection_is_fast_enough_there_is_one(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paddlesrv.zoo.download.ONE_IS_ENOUGH", 0.0)
+    web.put("/f", BODY)
+    fetch(web, tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert ranges(web) == [f"bytes=0-{PIECE - 1}", f"bytes={PIECE}-"]
 
 
 @pytest.mark.parametrize("options", [{"ranges": False}, {"etag": None}, {"etag": 'W/"weak"'}])
