@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -131,7 +132,7 @@ def _touched(path: Path) -> tuple[int, float]:
         except OSError:
             continue  # gone since
         newest = max(newest, status.st_mtime)
-        size_bytes += 0 if place.is_dir() else status.st_size
+        size_bytes += 0 if stat.S_ISDIR(status.st_mode) else status.st_size
     return size_bytes, max(0.0, time.time() - newest) if newest else 0.0
 
 
