@@ -132,21 +132,22 @@ def start_detached(
             context={"found": f"{error.strerror or error}: {record.log}"},
             hints=["keep it in this terminal: leave -d out"],
         ) from None
+    shell.interrupted = f"interrupted; {record.name}, which was being started, is stopped"
+    server: DetachedServer | None = None
     try:
         server = DetachedServer.start(job, bound, claim, log)
-    finally:
-        os.close(log)
-    shell.output.note(f"starting {record.name} (pid {server.pid}), log {record.log}")
-    shell.interrupted = f"interrupted; {record.name}, which was being started, is stopped"
-    try:
+        shell.output.note(f"starting {record.name} (pid {server.pid}), log {record.log}")
         ready = server.wait()
-    except KeyboardInterrupt:
-        server.abandon()
-        raise
     except PaddlesrvError:
-        for line in server.last_words():
+        for line in server.last_words() if server is not None else ():
             shell.output.note(f"  | {line}")
         raise
+    except BaseException:  # Ctrl-C, or a closed pipe: nobody would know of it
+        if server is not None:
+            server.abandon()
+        raise
+    finally:
+        os.close(log)
     shell.interrupted = "interrupted"
     mine = replace(record.process, pid=server.pid)
     started = Started(record.url, ready.load_seconds, ready.warm_up_seconds)

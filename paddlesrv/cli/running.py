@@ -173,7 +173,7 @@ def _row(status: Status) -> tuple[str, ...]:
     dead = status.state == "dead"
     return (
         record.name,
-        ",".join(record.models),
+        ",".join(record.asked or record.models),
         record.url,
         status.state,
         str(record.pid),
@@ -189,6 +189,7 @@ def _record(status: Status) -> dict[str, Any]:
     return {
         "name": record.name,
         "models": record.models,
+        "asked": record.asked,
         "url": record.url,
         "state": status.state,
         "pid": record.pid,

@@ -85,7 +85,7 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
     # Imported only now: a moment in which nothing is logged yet should be short.
     from paddlesrv.server.launch import plan, setups
     from paddlesrv.server.locate import find_local, locate
-    from paddlesrv.server.registration import Registration
+    from paddlesrv.server.registration import Registration, content_of
     from paddlesrv.server.run import run_server
     from paddlesrv.zoo.catalogue_choice import load_catalogue
     from paddlesrv.zoo.store import Store
@@ -105,7 +105,6 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
         control.close()
 
     try:
-        registration.enter("starting")
         log.info("starting %s with %s", record.name, ", ".join(record.models))
         catalogue = load_catalogue(job.settings)
         store = Store(job.settings.cache_dir)
@@ -114,6 +113,8 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
             [model.config for model in located],
             lambda name: find_local(located, catalogue, store, name),
         )
+        # What the caller saw may have been replaced by a newer one since.
+        registration.enter("starting", content_of(planned))
         code = run_server(
             job.config, setups(planned), bound, announce, lambda: registration.enter("stopping")
         )

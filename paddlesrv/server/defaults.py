@@ -215,10 +215,10 @@ def find_project(config: Path | None, *, asked: bool) -> YamlFile | None:
 def untrusted(path: Path) -> str | None:
     """Why a file that nobody named must not decide anything; None if it may, or is not there."""
     try:
-        status = path.stat()
+        link, status = path.lstat(), path.stat()
     except OSError:
         return None
-    if status.st_uid not in (0, os.geteuid()):
+    if {link.st_uid, status.st_uid} - {0, os.geteuid()}:
         return "belongs to another user"
     if status.st_mode & stat.S_IWOTH:
         return "can be written by everybody"

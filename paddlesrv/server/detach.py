@@ -110,7 +110,7 @@ class DetachedServer:
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):  # once more: at once
             self._process.kill()
             self._process.wait()
         self._close()

@@ -35,10 +35,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One server, as it wrote itself down.
 
-    `models` are all that it holds, components of pipelines as well; `directories` is the content
-    that it reads, which must stay as long as it runs. `log` is None for a server that writes to
-    its terminal. `grace_s` is how long requests may go on after SIGTERM. `reason` is why it ended,
-    if it could still say so.
+    `models` are all that it holds, components of pipelines as well, and `asked` those that were
+    named at its start; `directories` is the content that it reads, which must stay as long as it
+    runs. `log` is None for a server that writes to its terminal. `grace_s` is how long requests may
+    go on after SIGTERM. `reason` is why it ended, if it could still say so.
     """
 
     name: str
@@ -48,6 +48,7 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     url: str
     models: tuple[str, ...]
+    asked: tuple[str, ...] = ()
     directories: tuple[Path, ...]
     state: State = "starting"
     log: Path | None = None

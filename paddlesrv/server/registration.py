@@ -48,12 +48,18 @@ def describe(
         port=bound.getsockname()[1],
         url=url_of(bound),
         models=tuple(model.spec.name for _, model in planned),
-        directories=tuple(model.root.resolve() for _, model in planned),
+        asked=tuple(model.name for model in config.models),
+        directories=content_of(planned),
         log=log,
         detached=log is not None,
         command=command,
         grace_s=config.grace_s,
     )
+
+
+def content_of(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> tuple[Path, ...]:
+    """The directories that a server with these models reads; links to them may move on."""
+    return tuple(model.root.resolve() for _, model in planned)
 
 
 class Registration:
@@ -72,9 +78,10 @@ class Registration:
         self._record = record
         self._warn = warn
 
-    def enter(self, state: State) -> None:
-        """Write down what the server does now."""
-        self._record = replace(self._record, state=state)
+    def enter(self, state: State, directories: tuple[Path, ...] | None = None) -> None:
+        """Write down what the server does now, and what it reads if that has become another."""
+        kept = self._record.directories if directories is None else directories
+        self._record = replace(self._record, state=state, directories=kept)
         self._write()
 
     def close(self, reason: str | None = None) -> None:

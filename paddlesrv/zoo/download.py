@@ -1,110 +1,141 @@
 """One URL to one file whose digest is known: resumed, retried, bounded, verified.
 
-Facts about servers that this rests on: RFC 9110 sections 13.1.5 (If-Range), 14 (ranges) and
-15.3.7, 15.5.17 (206 and 416 answers).
+Where the server proves that it can (a range answered as asked for, with a strong validator and
+the whole size), several connections bring the rest; see `crew`. Facts about servers that this
+rests on: RFC 9110 sections 13.1.5 (If-Range), 14 (ranges), 15.3.7 and 15.5.17 (206 and 416
+answers), 8.4 (content encodings).
 """
 
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from paddlesrv.errors import IntegrityError, PaddlesrvError, SourceUnreachable
 from paddlesrv.zoo import network
+from paddlesrv.zoo.answers import content_length, content_range, encoding, strong_etag
+from paddlesrv.zoo.crew import CONNECTIONS, Crew, RangesBroken
+from paddlesrv.zoo.encodings import GZIP, decode_gzip
 from paddlesrv.zoo.network import Retry, mask
 from paddlesrv.zoo.partial import CHUNK_BYTES, Identity, Partial
+from paddlesrv.zoo.pieces import PIECE_BYTES
 from paddlesrv.zoo.progress import Observer, SilentObserver
 
 if TYPE_CHECKING:
     import httpx
 
 FREE_SPACE_MARGIN_BYTES = 16 << 20
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)$")
-_RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Outcome = Literal["whole", "more", "short"]
+"""Of one request: the end was reached; there is more to ask for; it broke off or was no use."""
 
 
-def download(
-    url: str,
-    destination: Path,
-    *,
-    partial: Path | None = None,
-    sha256: str | None = None,
-    size: int | None = None,
-    client: httpx.Client | None = None,
-    observer: Observer | None = None,
-    model: str = "",
-    retry: Retry | None = None,
-) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A file: where it is, and what must be true of it.
+
+    `url` is `http:`, `https:` or `file:`. `sha256` (hexadecimal) and `size` (bytes) must hold
+    where they are given. `model` is a name for the observer.
+    """
+
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """How it is fetched; `client` is opened for each file where none is given.
+
+    A file of more than `piece_bytes` is asked for in pieces, over so many `connections` at once.
+    """
+
+    client: httpx.Client | None = None
+    observer: Observer = field(default_factory=SilentObserver)
+    retry: Retry = field(default_factory=Retry)
+    connections: int = CONNECTIONS
+    piece_bytes: int = PIECE_BYTES
+
+
+def receive(wanted: Wanted, partial: Path, means: Means | None = None) -> Partial:
     """Bring a file here, whole and verified, or leave what came for the next run.
 
     Args:
-        url: `http:`, `https:` or `file:`.
-        destination: Where the finished file appears, by a rename.
-        partial: Where unfinished bytes are kept, on the same file system;
-            by default beside the destination.
-        sha256: What the bytes must hash to, hexadecimal; None accepts any.
-        size: Length in bytes that they must have, if known.
-        client: See `network.open_client`; one is opened for this call if None.
-        observer: Is told of bytes, waits and restarts.
-        model: Name for the observer.
-        retry: How often and how patiently to try again.
+        wanted: The file.
+        partial: Where its bytes are kept until somebody takes them.
+        means: How it is fetched.
 
     Returns:
-        The sha256 of the file, hexadecimal.
+        The file, whole and still locked; the caller finishes or discards it, and closes it.
 
     Raises:
         SourceUnreachable: the server could not be reached, refused, or broke off too often.
         IntegrityError: the digest or the size is another one; the bytes are gone.
         PaddlesrvError: the disk is full.
     """
-    observer = observer or SilentObserver()
-    partial = partial or destination.with_name(destination.name + ".part")
+    means = means or Means()
     try:
-        unfinished = Partial(partial, observer)
+        unfinished = Partial(partial, means.observer)
         try:
-            transfer = _Transfer(url, unfinished, sha256, size, observer, model, retry or Retry())
-            if (local := network.file_path(url)) is not None:
+            transfer = _Transfer(wanted, unfinished, means)
+            if (local := network.file_path(wanted.url)) is not None:
                 transfer.copy(local)
-            elif client is not None:
-                transfer.receive(client)
+            elif means.client is not None:
+                transfer.receive(means.client)
             else:
                 with network.open_client() as own:
                     transfer.receive(own)
-            unfinished.finish(destination)
-            return unfinished.digest.hexdigest()
-        finally:
+        except BaseException:
             unfinished.close()
+            raise
+        return unfinished
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise _disk_full(partial.parent) from error
 
 
+def download(wanted: Wanted, destination: Path, means: Means | None = None) -> str:
+    """Bring a file to a place of its own; unfinished bytes are kept beside it.
+
+    Returns:
+        The sha256 of the file, hexadecimal.
+
+    Raises:
+        PaddlesrvError: as `receive`.
+    """
+    whole = receive(wanted, destination.with_name(destination.name + ".part"), means)
+    try:
+        sha256 = whole.hexdigest()
+        whole.finish(destination)
+    finally:
+        whole.close()
+    return sha256
+
+
 class _Transfer:
     """The state of one download: what is here, what it must be, how often it failed."""
 
-    def __init__(
-        self,
-        url: str,
-        partial: Partial,
-        sha256: str | None,
-        size: int | None,
-        observer: Observer,
-        model: str,
-        retry: Retry,
-    ) -> None:
-        self.url = url
+    def __init__(self, wanted: Wanted, partial: Partial, means: Means) -> None:
+        self.url = wanted.url
+        self.sha256 = wanted.sha256.lower() if wanted.sha256 else None
+        self.size = wanted.size
+        self.model = wanted.model
         self.partial = partial
-        self.sha256 = sha256.lower() if sha256 else None
-        self.size = size
-        self.observer = observer
-        self.model = model
-        self.retry = retry
-        self.began_with = partial.size
+        self.means = means
+        self.observer = means.observer
+        self.retry = means.retry
+        self.began_with = partial.here
+        small = self.size is not None and self.size <= means.piece_bytes
+        self.in_ranges = means.connections > 1 and not small
+        """Whether it is asked for piece by piece, as long as the server goes along."""
+        self.encoding: str | None = None
 
     def copy(self, path: Path) -> None:
         """Copy a local file."""
@@ -149,87 +180,156 @@ class _Transfer:
             and (identity.validator is not None or self.sha256 is not None)
         )
 
+    def _can_tell_a_splice(self, response: httpx.Response) -> bool:
+        """Whether a part of another file, put behind this part, would be noticed."""
+        validator = strong_etag(response) or response.headers.get("Last-Modified")
+        return self.sha256 is not None or validator is not None
+
     def _receive_whole(self, client: httpx.Client) -> None:
         import httpx
 
         failures = 0
         for _ in range(self.retry.attempts_max):
-            before = self.partial.size
+            before = self.partial.here
+            error: httpx.HTTPError | None = None
             try:
-                if self._is_whole() or self._attempt(client):
-                    return
-                error: httpx.HTTPError | None = None  # cut short without an error
+                outcome: Outcome = "whole" if self._is_whole() else self._attempt(client)
             except httpx.HTTPError as caught:
-                error = caught
+                outcome, error = "short", caught
             except httpx.InvalidURL as caught:
                 raise self._unreachable(caught) from caught
-            if error is not None and not _is_worth_retrying(error):
+            if outcome == "whole":
+                return
+            if outcome == "more":
+                continue
+            if error is not None and not network.is_worth_retrying(error):
                 raise self._unreachable(error) from error
-            failures = 1 if self.partial.size > before else failures + 1
-            connects = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-            delays = self.retry.connect_delays if connects else self.retry.delays
-            if failures > len(delays):
+            failures = 1 if self.partial.here > before else failures + 1
+            seconds = network.seconds_to_wait(error, failures, self.retry)
+            if seconds is None:
                 raise self._unreachable(error) from error
-            time.sleep(max(delays[failures - 1], _retry_after(error, delays)))
+            time.sleep(seconds)
         raise self._unreachable(None)
 
     def _is_whole(self) -> bool:
         identity = self.partial.identity
-        whole = self.size or (identity.size if identity else None)
+        whole = (identity.size if identity else None) or self.size
         return whole is not None and self.partial.size == whole
 
-    def _attempt(self, client: httpx.Client) -> bool:
-        """One request. True if the end was reached, False if the answer was useless or short."""
-        offset, headers = self.partial.size, {}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-            if self.partial.identity and self.partial.identity.validator:
-                headers["If-Range"] = self.partial.identity.validator
-        with network.stream(client, self.url, headers) as response:
-            if response.status_code == 416 and offset:
-                self.observer.note("the server does not have the rest; starting again")
-                self.partial.restart()
-                return False
+    def _attempt(self, client: httpx.Client) -> Outcome:
+        """One request, or several connections until nothing is missing."""
+        if self.in_ranges and self.partial.identity and self.partial.identity.ranges:
+            return self._bring_pieces(client)
+        self.partial.end_pieces()
+        offset = self.partial.size
+        with network.stream(client, self.url, self._range(offset)) as response:
+            if response.status_code == 416 and (offset or self.in_ranges):
+                if offset:
+                    self.observer.note("the server does not have the rest; starting again")
+                    self.partial.restart()
+                # Of an empty file not even the first piece can be had.
+                self.in_ranges = False
+                return "short" if offset else "more"
             response.raise_for_status()
             self._refuse_downgrade(response)
+            probing = self.in_ranges and not offset
             if not self._accept(response, offset):
-                return False
+                # Asked again for all of it, which is no failure if it was only a probe.
+                return "more" if probing else "short"
             total = self.partial.identity.size if self.partial.identity else None
             # No chunk size: httpx would gather that much, and lose it when the connection breaks.
             for chunk in response.iter_raw():
                 self._append(chunk, total)
-        return total is None or self.partial.size == total
+        if total is None or self.partial.size == total:
+            return "whole"
+        return "more" if response.status_code == 206 and not offset else "short"
+
+    def _range(self, offset: int) -> dict[str, str]:
+        """The headers that ask for the rest; of a fresh file for its first piece, as a probe."""
+        if not offset:
+            return {"Range": f"bytes=0-{self.means.piece_bytes - 1}"} if self.in_ranges else {}
+        headers = {"Range": f"bytes={offset}-"}
+        if self.partial.identity and self.partial.identity.validator:
+            headers["If-Range"] = self.partial.identity.validator
+        return headers
+
+    def _bring_pieces(self, client: httpx.Client) -> Outcome:
+        identity = self.partial.identity
+        assert identity is not None, "ranges are proven"
+        assert identity.etag is not None, "ranges are proven"
+        assert identity.size is not None, "ranges are proven"
+        self._check_space(identity.size - self.partial.here)
+        self.partial.begin_pieces(identity.size, self.means.piece_bytes)
+        crew = Crew(
+            client, self.url, self.partial, identity.etag,
+            retry=self.retry, observer=self.observer, model=self.model,
+        )  # fmt: skip
+        try:
+            crew.bring(self.means.connections)
+        except RangesBroken:
+            self.observer.note("the server does not keep to ranges; going on over one connection")
+            self.in_ranges = False
+            return "more"
+        return "whole"
 
     def _accept(self, response: httpx.Response, offset: int) -> bool:
         """Whether the body goes on where the file ends; restarts the file if it is all of it."""
-        if response.status_code == 206:
-            found = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
-            total = int(found[3]) if found and found[3] != "*" else None
-            known = self.partial.identity
-            same = known is None or (
-                _etag(response) in (None, known.etag)
-                and (total is None or known.size in (None, total))
+        self.encoding = encoding(response)
+        if self.encoding is not None and self.encoding not in GZIP:
+            raise SourceUnreachable(
+                f"{mask(self.url)} is sent in an encoding that was not asked for",
+                context={"expected": "the file as it is", "got": self.encoding},
             )
-            if offset and found and int(found[1]) == offset and same:
-                return True
-            self.observer.note("the server sent another part than was asked for; starting again")
-            self.partial.restart()
-            return False
-        total = _content_length(response)
+        if response.status_code == 206:
+            return self._accept_part(response, offset)
+        self.in_ranges = False
+        total = content_length(response)
         if offset:
             self.observer.note("the file has changed or cannot be continued; starting again")
             self.began_with = 0
-        self._check_size(total)
+        self._begin(response, total if total is not None or self.encoding else self.size)
+        return True
+
+    def _accept_part(self, response: httpx.Response, offset: int) -> bool:
+        part = content_range(response)
+        if not offset and self.in_ranges and part is not None and part.first == 0:
+            etag = strong_etag(response)
+            piece = (
+                part.total is not None and part.last == min(self.means.piece_bytes, part.total) - 1
+            )
+            proven = piece and etag is not None and self.encoding is None
+            self.in_ranges = proven
+            whole = part.total is not None and part.last + 1 == part.total
+            if not whole and not self._can_tell_a_splice(response):
+                return False
+            self._begin(response, part.total, ranges=proven)
+            return True
+        known = self.partial.identity
+        same = known is None or (
+            strong_etag(response) in (None, known.etag)
+            and (part is None or part.total is None or known.size in (None, part.total))
+        )
+        if offset and part and part.first == offset and same:
+            return True
+        self.observer.note("the server sent another part than was asked for; starting again")
+        self.in_ranges = False
+        self.partial.restart()
+        return False
+
+    def _begin(self, response: httpx.Response, total: int | None, *, ranges: bool = False) -> None:
+        """From now on the file is what this answer is a part of."""
+        if self.encoding is None:
+            self._check_size(total)
         self.partial.restart(
             Identity(
                 url=network.without_credentials(self.url),
-                etag=_etag(response),
+                etag=strong_etag(response),
                 last_modified=response.headers.get("Last-Modified"),
-                size=total if total is not None else self.size,
+                size=total,
+                ranges=ranges,
             )
         )
         self._check_space(total or self.size or 0)
-        return True
 
     def _append(self, chunk: bytes, total: int | None) -> None:
         if total is not None and self.partial.size + len(chunk) > total:
@@ -263,7 +363,10 @@ class _Transfer:
             raise _disk_full(self.partial.path.parent, needed=total, free=free)
 
     def _verify(self) -> None:
-        got = self.partial.digest.hexdigest()
+        got = self.partial.hexdigest()
+        if self.encoding is not None and self._was_encoded(got):
+            decode_gzip(self.partial, self.size)
+            got = self.partial.hexdigest()
         if self.sha256 is not None and got != self.sha256:
             self.partial.restart()
             raise IntegrityError(
@@ -271,42 +374,17 @@ class _Transfer:
                 context={"expected": f"sha256 {self.sha256}", "got": f"sha256 {got}"},
             )
 
+    def _was_encoded(self, sha256: str) -> bool:
+        """Whether the server compressed the file on its way, and did not just say so."""
+        if self.sha256 is not None:
+            return sha256 != self.sha256
+        return not urlsplit(self.url).path.endswith((".gz", ".tgz"))
+
     def _unreachable(self, error: BaseException | None) -> SourceUnreachable:
         why = network.reason(error) if error else "the transfer breaks off again and again"
-        kept = self.partial.size
+        kept = self.partial.here
         context = {"kept": f"{kept} bytes, for the next run"} if kept else {}
         return SourceUnreachable(f"{mask(self.url)} cannot be fetched: {why}", context=context)
-
-
-def _is_worth_retrying(error: httpx.HTTPError) -> bool:
-    import httpx
-
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code in _RETRIED_STATUS
-    if isinstance(error, httpx.TransportError):
-        hopeless = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.LocalProtocolError)
-        return not isinstance(error, hopeless) and not network.is_certificate_error(error)
-    return False
-
-
-def _retry_after(error: httpx.HTTPError | None, delays: tuple[float, ...]) -> float:
-    """Seconds that the server asks for, never more than our own longest wait times four."""
-    import httpx
-
-    if not isinstance(error, httpx.HTTPStatusError) or not delays:
-        return 0.0
-    text = error.response.headers.get("Retry-After", "")
-    return min(float(text), 4 * max(delays)) if text.isascii() and text.isdigit() else 0.0
-
-
-def _etag(response: httpx.Response) -> str | None:
-    etag = response.headers.get("ETag")
-    return etag if etag and not etag.startswith("W/") else None
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _disk_full(

@@ -19,10 +19,11 @@ from paddlesrv.errors import IntegrityError, SourceUnreachable
 from paddlesrv.settings import Settings
 from paddlesrv.zoo import network
 from paddlesrv.zoo.digests import sha256_of
-from paddlesrv.zoo.download import download
+from paddlesrv.zoo.download import Means, Wanted, receive
 from paddlesrv.zoo.index import PackageIndex
 from paddlesrv.zoo.mirror_layout import SUMS, MirrorSums
 from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.partial import Partial
 from paddlesrv.zoo.progress import Observer
 from paddlesrv.zoo.sources import Candidate, safe_basename
 from paddlesrv.zoo.store import Store
@@ -50,7 +51,11 @@ def same_file(candidate: Candidate) -> str:
 
 
 class Fetcher:
-    """A context: what it fetched is gone when it is left, what is unfinished stays."""
+    """A context, which holds what it fetched against other processes until it lets go of it.
+
+    What is unfinished stays when it is left, and so does what nobody has let go of: where it is
+    left in the middle (Ctrl-C), the next run need not fetch it again.
+    """
 
     def __init__(
         self, store: Store, settings: Settings, observer: Observer, retry: Retry | None = None
@@ -60,10 +65,10 @@ class Fetcher:
         self._observer = observer
         self._retry = retry
         self._here: dict[str, Fetched] = {}
+        self._whole: dict[str, Partial] = {}
         self._stack = ExitStack()
         self._client: httpx.Client | None = None
         self._index: PackageIndex | None = None
-        self._scratch: Path | None = None
         self._sums = MirrorSums(settings.mirror) if settings.mirror else None
 
     def __enter__(self) -> Fetcher:
@@ -76,6 +81,8 @@ class Fetcher:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+        for partial in self._whole.values():
+            partial.close()
 
     def fetch(self, candidate: Candidate, model: str) -> Fetched:
         """The candidate's file, verified; a local one where it lies.
@@ -96,10 +103,17 @@ class Fetcher:
             self._here[key] = self._download(candidate, model)
         return self._here[key]
 
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Let go of files that nobody will ask for again: all but those of `same_file`'s keys."""
+    def keep_only(self, keys: Collection[str], *, unused: bool = False) -> None:
+        """Let go of files that nobody will ask for again: all but those of `same_file`'s keys.
+
+        They are removed, unless they are `unused`: kept for a next run that may have more luck.
+        """
         for key in set(self._here).difference(keys):
-            self._here.pop(key).path.unlink(missing_ok=True)
+            del self._here[key]
+            if (partial := self._whole.pop(key, None)) is not None:
+                if not unused:
+                    partial.discard()
+                partial.close()
 
     def pin(self, candidate: Candidate, fetched: Fetched) -> None:
         """Remember the digest of a file that proved to be a model and that nobody published."""
@@ -143,25 +157,14 @@ class Fetcher:
         identity = candidate.sha256 or network.without_credentials(url)
         stem = hashlib.sha256(identity.encode()).hexdigest()[:16]
         stem += f"-{safe_basename(candidate.basename)}"
-        if self._scratch is None:
-            # As a staging directory it is locked, and so no leftover while it is in use.
-            self._scratch = self._stack.enter_context(self._store.staging("fetched"))
-        destination = self._scratch / stem
+        wanted = Wanted(url=url, sha256=expected, size=candidate.size, model=model)
+        means = Means(client=client, observer=self._observer, retry=self._retry or Retry())
         try:
-            sha256 = download(
-                url,
-                destination,
-                partial=self._store.partial_dir / f"{stem}.part",
-                sha256=expected,
-                size=candidate.size,
-                client=client,
-                observer=self._observer,
-                model=model,
-                retry=self._retry,
-            )
+            partial = receive(wanted, self._store.partial_dir / f"{stem}.part", means)
         except IntegrityError as error:
             raise self._mismatch(error, word) from error
-        return Fetched(path=destination, sha256=sha256)
+        self._whole[same_file(candidate)] = partial
+        return Fetched(path=partial.path, sha256=partial.hexdigest())
 
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:

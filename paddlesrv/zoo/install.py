@@ -147,7 +147,9 @@ class Installer:
                         anew = force or entry.name in again
                         done[entry.name] = self._attempt(entry, fetcher, source, from_, anew)
                         rest = [each for each in entries.values() if each.name not in done]
-                        fetcher.keep_only(self._keys(rest))
+                        fetcher.keep_only(
+                            self._keys(rest), unused=_may_succeed_later(done[entry.name])
+                        )
                     result = done[entry.name]
                     if isinstance(result, PaddlesrvError):
                         error = result
@@ -324,6 +326,12 @@ class Installer:
             digests |= unpack(fetched, candidate, staging, extra.into)
             added.append((candidate, fetched))
         return added
+
+
+def _may_succeed_later(result: InstalledModel | PaddlesrvError) -> bool:
+    """Whether it was not the files that failed (but, say, a full disk)."""
+    of_files = (SourceUnreachable, IntegrityError)
+    return isinstance(result, PaddlesrvError) and not isinstance(result, of_files)
 
 
 def _none_worked(

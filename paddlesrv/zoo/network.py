@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from paddlesrv import __version__
+from paddlesrv.errors import UsageError
 
 if TYPE_CHECKING:
     import httpx
@@ -20,6 +21,10 @@ CONNECT_SECONDS = 10.0
 STALL_SECONDS = 30.0
 """A transfer without a byte for this long counts as broken."""
 REDIRECTS_MAX = 10
+RECEIVE_BYTES = 1 << 20
+"""Read from a connection at once; with httpcore's own 64 kB a local transfer takes three times
+the processor's time."""
+_RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,10 @@ def open_client(
 
     Answers are asked for as they are stored (`identity`): ranges and digests are of those bytes.
     """
+    import httpcore
     import httpx
 
+    httpcore.HTTP11Connection.READ_NUM_BYTES = RECEIVE_BYTES
     return httpx.Client(
         verify=verify,
         proxy=proxy,
@@ -61,7 +68,11 @@ def open_client(
 def stream(
     client: httpx.Client, url: str, headers: dict[str, str], *, method: str = "GET"
 ) -> AbstractContextManager[httpx.Response]:
-    """A streamed request, with credentials from the URL, or else from the user's netrc file."""
+    """A streamed request, with credentials from the URL, or else from the user's netrc file.
+
+    Raises:
+        UsageError: the netrc file cannot be read as one.
+    """
     return client.stream(method, url, headers=headers, auth=_netrc(url))
 
 
@@ -74,8 +85,14 @@ def _netrc(url: str) -> httpx.Auth | None:
         return None
     try:
         return httpx.NetRCAuth()
-    except (OSError, netrc.NetrcParseError):
+    except OSError:
         return None
+    except netrc.NetrcParseError as error:
+        raise UsageError(
+            f"the netrc file cannot be read: {error.msg}",
+            context={"file": str(error.filename), "line": str(error.lineno)},
+            hints=["correct it, or name another one: export NETRC=FILE"],
+        ) from None
 
 
 def is_certificate_error(error: BaseException) -> bool:
@@ -90,6 +107,36 @@ def is_certificate_error(error: BaseException) -> bool:
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def is_worth_retrying(error: httpx.HTTPError) -> bool:
+    """Whether the same request may succeed a moment later."""
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _RETRIED_STATUS
+    if isinstance(error, httpx.TransportError):
+        hopeless = (httpx.UnsupportedProtocol, httpx.ProxyError, httpx.LocalProtocolError)
+        return not isinstance(error, hopeless) and not is_certificate_error(error)
+    return False
+
+
+def seconds_to_wait(error: httpx.HTTPError | None, failures: int, retry: Retry) -> float | None:
+    """How long to wait after so many failures in a row; None if it has been tried enough.
+
+    A server's Retry-After is heeded, up to four times our own longest wait.
+    """
+    import httpx
+
+    connects = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+    delays = retry.connect_delays if connects else retry.delays
+    if failures > len(delays):
+        return None
+    asked = 0.0
+    if isinstance(error, httpx.HTTPStatusError):
+        text = error.response.headers.get("Retry-After", "")
+        asked = float(text) if text.isascii() and text.isdigit() else 0.0
+    return max(delays[failures - 1], min(asked, 4 * max(delays)))
 
 
 def reason(error: BaseException) -> str:

@@ -202,3 +202,19 @@ def test_a_reader_that_goes_after_the_first_line_ends_it_silently(tmp_path):
     assert code in ("0", "141")
     assert "error" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+INTERRUPT_AT_IMPORT = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "paddlesrv.cli.serve":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+"""
+
+
+def test_interrupted_while_it_is_loaded_it_ends_in_silence(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AT_IMPORT)
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    ended = run(tmp_path / "home", "list", PYTHONPATH=path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -66,6 +66,9 @@ def test_a_detached_server_serves_until_it_is_stopped_and_leaves_nothing(servers
     assert "ready in" in ended.stdout
     assert "Ctrl-C" not in ended.stdout
     assert (shown["name"], shown["models"], shown["state"]) == ("linear", ["linear"], "ready")
+    record = json.loads(servers.record("linear").read_text())
+    assert record["directories"] == [str(servers.model.resolve())]
+    assert record["process"]["pid"] == shown["pid"]
     assert shown["memory_bytes"] > 10e6
     infer(shown["url"], 2)
 

@@ -137,6 +137,11 @@ def test_a_file_that_others_can_have_written_is_read_only_where_it_is_named(here
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_another_users_file_is_not_read_unnamed(here):
     PROJECT_FILE.write_text("host: 0.0.0.0")
+    link = here / "link.yaml"
+    link.symlink_to(PROJECT_FILE)
+    assert untrusted(link) is None
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    assert untrusted(link) == "belongs to another user"
     os.chown(PROJECT_FILE, 12345, -1)
     assert untrusted(PROJECT_FILE) == "belongs to another user"
     assert find_project(None, asked=False) is None

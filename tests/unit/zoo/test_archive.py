@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import stat
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from paddlesrv.errors import IntegrityError
 from paddlesrv.zoo.archive import Limits, extract
+from paddlesrv.zoo.digests import digests_of
 from paddlesrv.zoo.members import is_archive
 
 FILES = {"m/__model__": b"program", "m/w_0": b"\0" * 5000, "readme": b"hello"}
@@ -223,3 +226,39 @@ def test_what_is_no_archive_is_said_so(tmp_path: Path) -> None:
     assert not is_archive(tmp_path / "page.tar.gz")
     with pytest.raises(IntegrityError, match="no archive"):
         extract(tmp_path / "page.tar.gz", tmp_path / "out")
+
+
+def test_digests_are_those_of_the_files_written(tmp_path: Path) -> None:
+    bodies = {"large": bytes(range(256)) * 20_000, "small": b"s", "empty": b""}
+    archive = tar(tmp_path / "a", *((member(n), b) for n, b in bodies.items()))
+    wanted = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
+    assert extract(archive, tmp_path / "out") == wanted
+    assert digests_of(tmp_path / "out") == wanted
+
+
+def test_what_is_there_already_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "readme").write_text("mine")
+    with pytest.raises(IntegrityError, match="there already"):
+        extract(zipped(tmp_path / "a", FILES), tmp_path / "out")
+    assert (tmp_path / "out" / "readme").read_text() == "mine"
+
+
+@pytest.mark.parametrize("swapped", ["m", "."])
+def test_a_link_in_the_target_is_not_followed(tmp_path: Path, swapped: str) -> None:
+    outside, out = tmp_path / "outside", tmp_path / "out"
+    outside.mkdir()
+    if swapped == "m":
+        out.mkdir()
+    (out / swapped).symlink_to(outside)
+    with pytest.raises((IntegrityError, OSError)):
+        extract(zipped(tmp_path / "a", FILES), out)
+    assert list(outside.iterdir()) == []
+
+
+def test_no_thread_outlives_a_refusal(tmp_path: Path) -> None:
+    noise = (member("noise"), bytes(range(256)) * 80_000)
+    archive = tar(tmp_path / "a", (member("../evil"), b"evil"), noise, mode="w")
+    with pytest.raises(IntegrityError):
+        extract(archive, tmp_path / "out")
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("paddlesrv-")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = Callable[["_Handler", "Resource"], None]
@@ -38,7 +40,10 @@ class Web:
     def __init__(self) -> None:
         self.resources: dict[str, Resource] = {}
         self.requests: list[Request] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.allowance: int | None = None
+        """Bytes of bodies that will still be sent; after them every connection is closed."""
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.web = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -63,6 +68,13 @@ class Web:
         return sum(request.sent for request in self.requests)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A client that leaves in the middle is what some tests are about.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         web: Web = self.server.web
@@ -78,19 +90,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, resource: Resource, *, cut_after: int | None = None) -> None:
         """The right answer; or only that many bytes of its body, and then a closed connection."""
-        start, total = self.wanted_start(resource), len(resource.body)
+        total = len(resource.body)
+        start, end = self.wanted_range(resource)
         if start is not None and start >= total:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{total}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        body = resource.body[start or 0 :]
+        body = resource.body[start or 0 : end]
         if start is None:
             self.send_response(200)
         else:
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{total}")
         self.send_header("Content-Type", resource.content_type)
         if resource.etag:
             self.send_header("ETag", resource.etag)
@@ -100,16 +113,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_body(body if cut_after is None else body[:cut_after])
         self.close_connection = True
 
-    def wanted_start(self, resource: Resource) -> int | None:
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+    def wanted_range(self, resource: Resource) -> tuple[int | None, int]:
+        """First byte and the one after the last; no first byte where no range is asked for."""
+        total = len(resource.body)
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         condition = self.headers.get("If-Range")
         if not found or not resource.ranges or (condition and condition != resource.etag):
-            return None
-        return int(found[1])
+            return None, total
+        return int(found[1]), min(total, int(found[2]) + 1 if found[2] else total)
 
     def send_body(self, body: bytes) -> None:
-        # Counted first: the client may look as soon as it has the last byte.
-        self.request_record.sent += len(body)
+        web: Web = self.server.web
+        with web.lock:
+            if web.allowance is not None:
+                body = body[: web.allowance]
+                web.allowance -= len(body)
+            # Counted first: the client may look as soon as it has the last byte.
+            self.request_record.sent += len(body)
         self.wfile.write(body)
         self.wfile.flush()
 
@@ -125,6 +145,35 @@ def cut(after: int) -> Fault:
 def status(code: int) -> Fault:
     """Answer with a status and no more."""
     return lambda handler, resource: handler.send_error(code)
+
+
+def answers(**changes: object) -> Fault:
+    """Answer as if the resource were another one: `body`, `etag`, `ranges`, ..."""
+    return lambda handler, resource: handler.answer(replace(resource, **changes))
+
+
+def compressed(headers: dict[str, str] | None = None) -> Fault:
+    """Compress the body on its way, whatever the client accepts."""
+
+    def answer(handler: _Handler, resource: Resource) -> None:
+        body = gzip.compress(resource.body)
+        handler.send_response(200)
+        for name, value in (headers or {"Content-Encoding": "gzip"}).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.send_body(body)
+
+    return answer
+
+
+def labelled_as_compressed(handler: _Handler, resource: Resource) -> None:
+    """Send the bytes as they are, and say that they were compressed on their way."""
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(resource.body)))
+    handler.end_headers()
+    handler.send_body(resource.body)
 
 
 def wrong_range(start: int) -> Fault:

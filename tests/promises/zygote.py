@@ -1,0 +1,91 @@
+"""A process that forks a `get` at a time, and has some of them kill themselves at a chosen step.
+
+A step is a line of `paddlesrv/zoo` that is about to run, so that a death can fall between any two
+of its system calls. Started by `kills.Zygote`; speaks JSON lines over stdin and stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from paddlesrv import zoo
+from paddlesrv.settings import Settings
+from paddlesrv.zoo.catalogue import Catalogue
+from paddlesrv.zoo.install import Installer
+from paddlesrv.zoo.store import Store
+
+ZOO = str(Path(zoo.__file__).parent) + os.sep
+
+
+class Steps:
+    """Counts the lines of the zoo's modules as they run; at the fatal one the process dies."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self.fatal = fatal
+        self.modules: list[str] = []
+        self.count = 0
+
+    def enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self.step if frame.f_code.co_filename.startswith(ZOO) else None
+
+    def step(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            if self.count == self.fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.count += 1
+            if self.fatal is None:
+                self.modules.append(Path(frame.f_code.co_filename).stem)
+        return self.step
+
+
+def get(order: dict[str, Any]) -> dict[str, Any]:
+    """Install a model; says which steps were taken, if they were counted and none was fatal."""
+    import threading
+
+    settings = Settings(home=Path(order["home"]))
+    catalogue = Catalogue.load(Path(order["catalogue"]))
+    installer = Installer(catalogue, Store(settings.cache_dir), settings)
+    steps = Steps(order["fatal"])
+    if order["traced"]:
+        threading.settrace(steps.enter)
+        sys.settrace(steps.enter)
+    try:
+        installer.get([order["model"]], from_=order["from"])
+    finally:
+        sys.settrace(None)
+    return {"modules": steps.modules}
+
+
+def main() -> None:
+    """One forked child for each line of orders."""
+    import httpx  # noqa: F401 - imported once for all children
+
+    for line in sys.stdin:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                answer = get(json.loads(line))
+            except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
+                answer = {"error": traceback.format_exc()}
+            with os.fdopen(write, "w") as out:
+                json.dump(answer, out)
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as answered:
+            text = answered.read()
+        _, status = os.waitpid(pid, 0)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        sys.stdout.write(json.dumps({"killed": killed} | (json.loads(text) if text else {})) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
