@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from paddlesrv.zoo.locks import is_locked, locked_now, locks_work
+from paddlesrv.zoo.partial import main_file
 
 if TYPE_CHECKING:
     from paddlesrv.zoo.store import Store
@@ -30,7 +31,6 @@ _UNLOCKED_SECONDS = 3600.0
 
 Kind = Literal["download", "staging", "replaced"]
 
-_PART = re.compile(r".*?\.part")
 _CONTENT = re.compile(r"(?P<name>.+)-[0-9a-f]{12}(-[0-9a-f]{6})?")
 _SCRATCH_LINK = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}")
 
@@ -59,7 +59,7 @@ def find_leftovers(store: Store, *, in_use: Collection[Path] = ()) -> list[Lefto
     used = {path.resolve() for path in in_use}
     found: list[Leftover] = []
     for path in _entries(store.partial_dir):
-        if not is_locked(_part_of(path)):
+        if not is_locked(main_file(path)):
             found.append(_leftover("download", path))
     for path in _entries(store.staging_dir):
         if path.name.startswith("."):
@@ -150,12 +150,6 @@ def _entries(directory: Path) -> list[Path]:
         return []
 
 
-def _part_of(path: Path) -> Path:
-    """The file whose lock holds for it: NAME.part, of which NAME.part.json and others are parts."""
-    found = _PART.match(path.name)
-    return path.with_name(found[0]) if found else path
-
-
 def _is_held(store: Store, content: Path) -> bool:
     """Whether the content is being published, or its model installed or removed."""
     found = _CONTENT.fullmatch(content.name)
@@ -182,7 +176,7 @@ def _remove_content(store: Store, path: Path) -> bool:
 
 def _remove_part(path: Path) -> bool:
     """Under the lock that a download takes first: whoever waits for it then starts afresh."""
-    part = _part_of(path)
+    part = main_file(path)
     existed = part.exists()
     try:
         with locked_now(part) as mine:
