@@ -31,7 +31,10 @@ ONLY_IN = {
     "docker": {"deploy/image.py"},
 }
 NEVER = {"pickle", "marshal", "shelve", "dill"}
-HEAVY = ("paddle", "onnxruntime", "grpc", "docker", "cv2", "numpy", "httpx", "PIL", "uvicorn")
+HEAVY = (
+    "paddle", "onnxruntime", "grpc", "docker", "cv2", "numpy", "httpx", "PIL", "uvicorn",
+    "cryptography",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PANEL = "This machine"
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
-_AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
+_AGE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
 _KINDS = {
     "download": "unfinished download",
     "staging": "unfinished installation",

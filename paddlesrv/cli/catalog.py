@@ -280,7 +280,7 @@ def _show_entry(output: Output, entry: Entry) -> None:
 def _said(value: Any) -> Any:
     """A value without what is left open in it."""
     if isinstance(value, dict):
-        return {name: _said(each) for name, each in value.items() if each not in (None, [], {})}
+        return {name: _said(each) for name, each in value.items() if each not in (None, [], (), {})}
     return [_said(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -289,7 +289,7 @@ def _parsed(
             revision=hashlib.sha256(data).hexdigest()[:12],
             path=path,
             shipped=shipped,
-            published=_aware(manifest.published),
+            published=manifest.published,
         )
     except msgspec.ValidationError as problem:
         raise invalid(f"{_entry_at(raw, str(problem))} is not valid", problem) from problem
@@ -297,19 +297,24 @@ def _parsed(
         raise invalid("the catalogue is not consistent", problem) from problem
 
 
-def _with_moment(raw: object) -> object:
-    """`published` as a moment: YAML knows dates, and times with and without a zone."""
-    found = raw.get("published") if isinstance(raw, Mapping) else None
-    if not isinstance(raw, Mapping) or not isinstance(found, date):
-        return raw
+def moment(found: str | date) -> datetime:
+    """A date or a time, in ISO form or as YAML reads it; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(found, str):
+        found = datetime.fromisoformat(found.replace("Z", "+00:00"))
     if not isinstance(found, datetime):
         found = datetime(found.year, found.month, found.day)
-    return {**raw, "published": _aware(found)}
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
-def _aware(found: datetime | None) -> datetime | None:
-    """The moment; without a zone it is UTC."""
-    return found.replace(tzinfo=timezone.utc) if found and not found.tzinfo else found
+def _with_moment(raw: object) -> object:
+    """The manifest with `published` as a moment, where it is one."""
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("published"), (str, date)):
+        return raw
+    return {**raw, "published": moment(raw["published"])}
 
 
 def _entry_at(raw: object, problem: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError
 from paddlesrv.settings import Settings
-from paddlesrv.zoo.catalogue import Catalogue, data_directory
+from paddlesrv.zoo.catalogue import Catalogue, data_directory, moment
 
 RESET = "go back to the one that is built in: paddlesrv catalog update --reset"
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -88,16 +88,6 @@ def builtin_published() -> datetime:
     with (data_directory() / "manifest.yaml").open("rb") as file:
         found = _PUBLISHED.search(file.read(_HEAD_BYTES))
     return moment(found[1].decode()) if found else LONG_AGO
-
-
-def moment(text: str) -> datetime:
-    """A date or a time in ISO form; without a zone it is UTC.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def choose(settings: Settings) -> Choice:

@@ -206,13 +206,20 @@ class Installer:
                 Planned(
                     name=entry.name,
                     status=entry.status,
-                    installed=self._store.installed(entry.name) is not None,
+                    installed=self._is_whole(entry.name),
                     sources=tuple(
                         PlannedSource(kind=c.kind, where=c.where, size=c.shown_size) for c in found
                     ),
                 )
             )
         return planned
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether the model is here as far as its records say; damaged ones say nothing."""
+        try:
+            return self._store.installed(name) is not None
+        except IntegrityError:
+            return False
 
     def _with_needs(self, names: Sequence[str]) -> tuple[list[Entry], list[InstalledModel]]:
         """Entries for the names, each after what it is made of; and own models, already there."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from paddlesrv.zoo.locks import is_locked, locked_now, locks_work
+from paddlesrv.zoo.partial import main_file
 
 if TYPE_CHECKING:
     from paddlesrv.zoo.store import Store
@@ -29,7 +31,6 @@ _UNLOCKED_SECONDS = 3600.0
 
 Kind = Literal["download", "staging", "replaced"]
 
-_PART = re.compile(r".*?\.part")
 _CONTENT = re.compile(r"(?P<name>.+)-[0-9a-f]{12}(-[0-9a-f]{6})?")
 _SCRATCH_LINK = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}")
 
@@ -58,7 +59,7 @@ def find_leftovers(store: Store, *, in_use: Collection[Path] = ()) -> list[Lefto
     used = {path.resolve() for path in in_use}
     found: list[Leftover] = []
     for path in _entries(store.partial_dir):
-        if not is_locked(_part_of(path)):
+        if not is_locked(main_file(path)):
             found.append(_leftover("download", path))
     for path in _entries(store.staging_dir):
         if path.name.startswith("."):
@@ -131,7 +132,7 @@ def _touched(path: Path) -> tuple[int, float]:
         except OSError:
             continue  # gone since
         newest = max(newest, status.st_mtime)
-        size_bytes += 0 if place.is_dir() else status.st_size
+        size_bytes += 0 if stat.S_ISDIR(status.st_mode) else status.st_size
     return size_bytes, max(0.0, time.time() - newest) if newest else 0.0
 
 
@@ -147,12 +148,6 @@ def _entries(directory: Path) -> list[Path]:
         return sorted(directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _part_of(path: Path) -> Path:
-    """The file whose lock holds for it: NAME.part, of which NAME.part.json and others are parts."""
-    found = _PART.match(path.name)
-    return path.with_name(found[0]) if found else path
 
 
 def _is_held(store: Store, content: Path) -> bool:
@@ -181,7 +176,7 @@ def _remove_content(store: Store, path: Path) -> bool:
 
 def _remove_part(path: Path) -> bool:
     """Under the lock that a download takes first: whoever waits for it then starts afresh."""
-    part = _part_of(path)
+    part = main_file(path)
     existed = part.exists()
     try:
         with locked_now(part) as mine:

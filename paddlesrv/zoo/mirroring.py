@@ -95,7 +95,8 @@ class MirrorWriter:
                     done = self._bring(entry, index, fetcher)
                     if done.error is None and done.refusal is None:
                         self._mirror.write_lists(index, self._catalogue)
-                    fetcher.keep_only(self._keys(entries[number + 1 :]))
+                    rest = self._keys(entries[number + 1 :])
+                    fetcher.keep_only(rest, unused=isinstance(done.error, SourceUnreachable))
                     yield done
             self._mirror.write_lists(index, self._catalogue)
 

@@ -265,8 +265,7 @@ class Store:
             except OSError:
                 if not target.is_dir():
                     raise
-                same = _read_spec(target) == spec and not damaged_files(target, spec.digests)
-                if same and (target / RECORD_FILE).is_file():
+                if _is_same(target, staging) and not damaged_files(target, spec.digests):
                     return target
                 target = self.objects_dir / f"{base}-{uuid.uuid4().hex[:6]}"
             else:
@@ -306,11 +305,13 @@ def now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
 
 
-def _read_spec(directory: Path) -> ModelSpec | None:
+def _is_same(content: Path, staging: Path) -> bool:
+    """Whether content that is there already has the very records of what is staged, and sound."""
     try:
-        return msgspec.json.decode((directory / SPEC_FILE).read_bytes(), type=ModelSpec)
-    except (OSError, msgspec.MsgspecError):
-        return None
+        msgspec.json.decode((content / RECORD_FILE).read_bytes(), type=Record)
+        return (content / SPEC_FILE).read_bytes() == (staging / SPEC_FILE).read_bytes()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
 
 
 def _sync(path: Path) -> None:

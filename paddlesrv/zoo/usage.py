@@ -49,7 +49,7 @@ def usage(store: Store, *, in_use: Collection[Path] = ()) -> Usage:
     downloads, staging, replaced = map(of_kind, ("download", "staging", "replaced"))
     abandoned = [each for each in leftovers if each.path.parent == store.root / CONVERTED]
     converted = measured(store.root / CONVERTED) - sum(each.size_bytes for each in abandoned)
-    places = (store.partial_dir, store.staging_dir, store.objects_dir, store.models_dir)
+    places = (store.partial_dir, store.staging_dir, store.objects_dir)
     held = sum(map(measured, places)) - sum(models.values()) - downloads - replaced
     held -= staging - sum(each.size_bytes for each in abandoned)
     return Usage(

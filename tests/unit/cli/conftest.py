@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.program import Program
+from tests.unit.cli.shelf import Shelf
+from tests.unit.zoo.web import Web
 
 
 @pytest.fixture
@@ -27,3 +30,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def paddlesrv(home: Path, capsys: pytest.CaptureFixture[str]) -> Program:
     """The command line."""
     return Program(capsys)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server on this machine, empty at first."""
+    with Web() as server:
+        yield server
+
+
+@pytest.fixture
+def shelf(home: Path, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A small zoo to get models from."""
+    return Shelf(web, tmp_path, monkeypatch)

@@ -158,6 +158,7 @@ def test_every_setting_that_may_stand_in_a_file_does(home):
         "offline": "true",
         "index_url": "https://i.example",
         "catalogue": "/c",
+        "catalogue_key": "RWxxx",
     }
     assert {s.field for s in SETTINGS if s.accepted} == set(values)
     path = write(home, "settings:\n" + "".join(f"  {n}: {v}\n" for n, v in values.items()))

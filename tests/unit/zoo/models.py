@@ -104,10 +104,14 @@ def catalogue(directory: Path, *entries: dict[str, Any]) -> Catalogue:
 
 
 def _plain(entry: Any) -> Any:
-    sources = tuple(
-        msgspec.structs.replace(source, url=source.url.replace("https://127.", "http://127."))
-        if hasattr(source, "url")
-        else source
-        for source in entry.sources
+    extras = tuple(
+        msgspec.structs.replace(extra, source=_plain_source(extra.source)) for extra in entry.extras
     )
-    return msgspec.structs.replace(entry, sources=sources)
+    sources = tuple(_plain_source(source) for source in entry.sources)
+    return msgspec.structs.replace(entry, sources=sources, extras=extras)
+
+
+def _plain_source(source: Any) -> Any:
+    if not hasattr(source, "url"):
+        return source
+    return msgspec.structs.replace(source, url=source.url.replace("https://127.", "http://127."))

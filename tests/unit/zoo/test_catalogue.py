@@ -2,6 +2,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
@@ -499,3 +500,21 @@ def test_entries_can_be_printed_as_json():
 def _python(script, directory):
     command = [sys.executable, "-c", script]
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23", "'2026-11-23'", "2026-11-23T00:00:00Z", "2026-11-23T01:00:00+01:00",
+             "2026-11-23 00:00:00", "'2026-11-23T00:00:00'"],
+)  # fmt: skip
+def test_the_date_of_an_edition_is_the_same_moment_however_it_is_written(tmp_path, text):
+    path = tmp_path / "manifest.yaml"
+    path.write_text(f"schema: 1\npublished: {text}\nmodels: []\n")
+    assert Catalogue.load(path).published == datetime(2026, 11, 23, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "1", "[]", "2026-13-01T00:00:00Z"])
+def test_a_date_that_is_none_is_refused(tmp_path, text):
+    path = tmp_path / "manifest.yaml"
+    path.write_text(f"schema: 1\npublished: {text}\nmodels: []\n")
+    with pytest.raises(UsageError):
+        Catalogue.load(path)
