@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,14 +20,13 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError, SourceUnreachable
 from paddlesrv.zoo import network
-from paddlesrv.zoo.network import mask
+from paddlesrv.zoo.network import Retry, mask
 from paddlesrv.zoo.pip_config import PipConfig, pip_config
 
 if TYPE_CHECKING:
     import httpx
 
 PAGE_BYTES_MAX = 64 << 20
-TRIES = 3
 _ACCEPT = (
     "application/vnd.pypi.simple.v1+json, "
     "application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -137,8 +137,8 @@ class PackageIndex:
         """Content type, address after redirects, body; no links at all for a 404."""
         import httpx
 
-        failure: httpx.HTTPError | None = None
-        for _ in range(TRIES):
+        failures = 0
+        while True:
             try:
                 with network.stream(self.client(url), url, {"Accept": _ACCEPT}) as response:
                     if response.status_code == 404:
@@ -152,14 +152,13 @@ class PackageIndex:
                     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
                     return kind.lower(), str(response.url), bytes(body)
             except httpx.HTTPError as error:
-                failure = error
-                status = getattr(getattr(error, "response", None), "status_code", 500)
-                if status < 500 or network.is_certificate_error(error):
-                    break
+                failures += 1
+                seconds = network.seconds_to_wait(error, failures, Retry())
+                if seconds is None or not network.is_worth_retrying(error):
+                    raise SourceUnreachable(network.reason(error)) from error
+                time.sleep(seconds)
             except httpx.InvalidURL as error:
                 raise SourceUnreachable(f"{mask(url)} is no address: {error}") from error
-        why = network.reason(failure) if failure else "it was not asked"
-        raise SourceUnreachable(why) from failure
 
 
 def normalized(package: str) -> str:

@@ -4,6 +4,7 @@ addresses that may be shown. What is asked for is the callers' business.
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -77,22 +78,25 @@ def stream(
 
 
 def _netrc(url: str) -> httpx.Auth | None:
+    """From `$NETRC`, or else from `~/.netrc` if it is there; httpx does not look by itself."""
     import netrc
 
     import httpx
 
     if urlsplit(url).username is not None:
         return None
-    try:
-        return httpx.NetRCAuth()
-    except OSError:
+    named = os.environ.get("NETRC")
+    path = Path(named or "~/.netrc").expanduser()
+    if not named and not path.is_file():
         return None
-    except netrc.NetrcParseError as error:
+    try:
+        # Without a name Python also refuses a file with passwords that others may read.
+        return httpx.NetRCAuth(str(path) if named else None)
+    except (OSError, UnicodeDecodeError, netrc.NetrcParseError) as error:
         raise UsageError(
-            f"the netrc file cannot be read: {error.msg}",
-            context={"file": str(error.filename), "line": str(error.lineno)},
-            hints=["correct it, or name another one: export NETRC=FILE"],
-        ) from None
+            f"the netrc file {path} cannot be used: {error}",
+            hints=[f"correct it, keep it to yourself (chmod 600 {path}), or set NETRC=/dev/null"],
+        ) from error
 
 
 def is_certificate_error(error: BaseException) -> bool:

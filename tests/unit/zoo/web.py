@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -32,12 +33,13 @@ class Resource:
     faults: list[Fault] = field(default_factory=list)
     ranges: bool = True
     length: bool = True
+    encoding: str | None = None
 
 
 class Web:
     """The server; `resources` by path, `requests` in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.resources: dict[str, Resource] = {}
         self.requests: list[Request] = []
         self.allowance: int | None = None
@@ -46,7 +48,12 @@ class Web:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.web = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            # The handshake is left to each connection's own thread.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Web:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -71,7 +78,7 @@ class Web:
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         # A client that leaves in the middle is what some tests are about.
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
@@ -107,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", resource.content_type)
         if resource.etag:
             self.send_header("ETag", resource.etag)
+        if resource.encoding:
+            self.send_header("Content-Encoding", resource.encoding)
         if resource.length:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
