@@ -81,6 +81,21 @@ def test_what_is_served_can_be_asked_as_the_readme_says(shell, model_home: Path)
         assert done.stdout.strip() == "(1, 40, 6625)"
 
 
+def test_servers_that_go_on_by_themselves_are_seen_read_and_stopped_as_it_says(shell) -> None:
+    (block,) = blocks("console")
+    lines = [line[2:].partition(" #")[0].strip() for line in block.splitlines()]
+    start, look, read, stop = lines
+    # A port and a name of the test's own; and what follows for ever is read once.
+    name = "readme-ocr"
+    assert name in shell(f"{start} --port 0 --name {name}")
+    try:
+        assert name in shell(look)
+        assert "ready on http" in shell(read.replace(" ocr -f", f" {name}"))
+    finally:
+        shell(stop.replace(" ocr", f" {name}"))
+    assert name not in shell(look)
+
+
 def test_a_config_file_is_generated_and_served(shell, tmp_path: Path, model_home: Path) -> None:
     (line,) = [line for line in SERVING if "&&" in line]
     generate, start = line.split(" && ")
