@@ -77,11 +77,10 @@ class Crew:
         """
         # Daemonic, and with writers of their own: an interrupted program leaves them behind, and
         # what they may still write is what was asked for.
+        writers = [self._partial.writer() for _ in range(connections)]
         threads = [
-            threading.Thread(
-                target=self._work, args=(self._partial.writer(),), daemon=True, name=f"range-{n}"
-            )
-            for n in range(connections)
+            threading.Thread(target=self._work, args=(writer,), daemon=True, name=f"range-{n}")
+            for n, writer in enumerate(writers)
         ]
         try:
             threads[0].start()
@@ -96,6 +95,9 @@ class Crew:
                 self._work(self._partial.writer())
         finally:
             self._over.set()
+            for thread, writer in zip(threads, writers, strict=True):
+                if thread.ident is None:
+                    writer.close()  # of a thread that never came to begin
         if self._error is not None:
             raise self._error
 
@@ -156,6 +158,7 @@ class Crew:
             or part.total not in (None, self._pieces.total)
             or strong_etag(response) not in (None, self._etag)
             or encoding(response) is not None
+            or (self._url.startswith("https:") and response.url.scheme != "https")
         ):
             raise RangesBroken
 

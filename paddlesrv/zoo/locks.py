@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 
 def lock_descriptor(descriptor: int, waiting: Callable[[], None]) -> bool:
@@ -71,33 +72,26 @@ def locked_now(path: Path) -> Iterator[bool]:
 
 def locks_work(directory: Path) -> bool:
     """Whether the file system of that directory knows locks; true where there is none yet."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    return _probe(directory) != "unknown"
 
 
 def is_locked(path: Path) -> bool:
     """Whether another process, or another part of this one, holds a lock on the file."""
+    return _probe(path) == "held"
+
+
+def _probe(path: Path) -> Literal["free", "held", "absent", "unknown"]:
+    """What a lock on a file or directory would meet; `unknown` where there are no locks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return False
+        return "absent"
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return "held"
     except OSError:
-        return False
+        return "unknown"
     finally:
         os.close(descriptor)
-    return False
+    return "free"
