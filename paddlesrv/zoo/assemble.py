@@ -26,7 +26,7 @@ from paddlesrv.zoo.members import is_archive
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.specification import model_spec, pipeline_spec
 from paddlesrv.zoo.store import RECORD_FILE, SPEC_FILE
-from paddlesrv.zoo.tree import File, Tree, make_durable
+from paddlesrv.zoo.tree import File, Tree
 
 SHIPPED_DIR = "zoo"
 """Where files that come with the catalogue lie in a model's directory."""
@@ -93,7 +93,6 @@ def make_spec(
                 context={"member": record, "rule": "a name kept for the store"},
             )
     known = digests_of(staging, {**(digests or {}), **shipped})
-    make_durable(staging, known)
     if entry.components:
         return pipeline_spec(entry, files=files, digests=known), []
     directory = _network_directory(entry, staging)

@@ -23,7 +23,7 @@ from paddlesrv.zoo.answers import content_length, content_range, encoding, stron
 from paddlesrv.zoo.crew import CONNECTIONS, Crew, RangesBroken
 from paddlesrv.zoo.encodings import GZIP, decode_gzip
 from paddlesrv.zoo.network import Retry, mask
-from paddlesrv.zoo.partial import CHUNK_BYTES, Identity, Partial
+from paddlesrv.zoo.partial import CHUNK_BYTES, Identity, Partial, this_boot
 from paddlesrv.zoo.pieces import PIECE_BYTES
 from paddlesrv.zoo.progress import Observer, SilentObserver
 
@@ -176,13 +176,14 @@ class _Transfer:
             self._verify()
 
     def _may_resume(self) -> bool:
-        """Without a validator only a known digest can tell a splice from the whole."""
+        """A known digest tells all; else validators must, of bytes that no crash has touched."""
         identity = self.partial.identity
-        return (
-            identity is not None
-            and identity.url == network.without_credentials(self.url)
-            and (identity.validator is not None or self.sha256 is not None)
-        )
+        if identity is None or identity.url != network.without_credentials(self.url):
+            return False
+        if self.sha256 is not None:
+            return True
+        untouched = identity.boot is not None and identity.boot == this_boot()
+        return identity.validator is not None and untouched
 
     def _can_tell_a_splice(self, response: httpx.Response) -> bool:
         """Whether a part of another file, put behind this part, would be noticed."""
@@ -335,6 +336,7 @@ class _Transfer:
                 etag=strong_etag(response),
                 last_modified=response.headers.get("Last-Modified"),
                 size=total,
+                boot=this_boot(),
                 ranges=ranges,
             )
         )

@@ -4,8 +4,9 @@ Beside the bytes lies a JSON identity: the URL, the server's validators and the 
 once several connections write, how much of each piece is here (see `pieces`). Bytes are continued
 only if the server says that they are of the same thing.
 
-Nothing is forced to the disk: what a crash of the machine takes is found missing by the digest,
-which is computed of the bytes as they are read back; and only what is published must last.
+Nothing is forced to the disk, since only what is published must last. What a crash of the machine
+takes is found missing by the digest, which is computed of the bytes as they are read back; where no
+digest is known, nothing from before the crash is continued (`Identity.boot`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
+    boot: str | None = None
+    """During which run of the machine they were written; None where that cannot be told."""
     ranges: bool = False
     """Whether the server has proven that it gives any range that it is asked for."""
 
@@ -202,6 +205,14 @@ class PieceWriter:
     def close(self) -> None:
         """Give the file back."""
         os.close(self._descriptor)
+
+
+def this_boot() -> str | None:
+    """Identifies this run of the machine (proc(5), random/boot_id); None where that is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def main_file(path: Path) -> Path:

@@ -34,6 +34,7 @@ from paddlesrv.zoo.leftovers import find_leftovers, remove_leftover, stale_stagi
 from paddlesrv.zoo.locks import lock_descriptor, locked
 from paddlesrv.zoo.pins import Pins
 from paddlesrv.zoo.progress import Observer
+from paddlesrv.zoo.tree import make_durable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+&-]{0,99}")
 IMPORTED, LINKED = "import", "link"
@@ -176,21 +177,22 @@ class Store:
     def publish(self, staging: Path, spec: ModelSpec, record: Record) -> InstalledModel:
         """Make a staged directory the model of that name, in one step for every reader.
 
-        The directory must hold all files that `spec.digests` names, and is gone afterwards. The
-        same content published by somebody else meanwhile is kept; damaged content of the same
-        revision is replaced.
+        The directory must hold all files that `spec.digests` names, and is gone afterwards. They
+        are on the disk before anybody sees them. The same content published by somebody else
+        meanwhile is kept; damaged content of the same revision is replaced.
         """
         name = checked_name(spec.name)
         spec_json = msgspec.json.format(msgspec.json.encode(spec), indent=2)
         record = msgspec.structs.replace(record, spec_sha256=hashlib.sha256(spec_json).hexdigest())
         (staging / SPEC_FILE).write_bytes(spec_json)
-        _sync(staging / SPEC_FILE)
         (staging / RECORD_FILE).write_bytes(
             msgspec.json.format(msgspec.json.encode(record), indent=2)
         )
-        for path in [*staging.rglob("*"), staging]:
-            if path.is_dir() or path.name == RECORD_FILE:
-                _sync(path)
+        # Links are left alone: what a linked model's one leads to is not ours.
+        places = [path for path in staging.rglob("*") if not path.is_symlink()]
+        make_durable(staging, [str(p.relative_to(staging)) for p in places if p.is_file()])
+        for path in (*(p for p in places if p.is_dir()), staging):
+            _sync(path)
         target = self._place(staging, spec)
         self._point(name, target)
         installed = self.installed(name)

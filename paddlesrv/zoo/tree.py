@@ -112,7 +112,7 @@ def make_durable(root: Path, names: Iterable[str]) -> None:
     It is done once, when all are written: fsync(2) after each file would make the disk stand
     still while the next is unpacked. From several threads, since file systems write what several
     callers wait for in one transaction. Not syncfs(2): it would wait for everybody else's files
-    too. Directories are the business of whoever publishes the tree.
+    too. Directories are `Store.publish`'s to sync, once all are whole.
     """
 
     def sync(name: str) -> None:

@@ -10,10 +10,12 @@ import math
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,15 @@ from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.store import InstalledModel, Store
 from tests.unit.cli.program import Program
 from tests.unit.zoo import models
-from tests.unit.zoo.web import Fault, Web, compressed, cut, labelled_as_compressed, status
+from tests.unit.zoo.web import (
+    Fault,
+    Web,
+    compressed,
+    cut,
+    labelled_as_compressed,
+    stall,
+    status,
+)
 
 NOISE = random.Random(3).randbytes(400_000)
 FILES = {"tiny/__model__": models.PROGRAM, "tiny/__params__": models.PARAMS}
@@ -346,6 +356,39 @@ def test_promise_10_offline_no_socket_is_opened(
         context.setattr(socket, "getaddrinfo", forbidden)
         assert paddlesrv("get", NAME, "--offline").code == 0
     whole(store)
+
+
+@pytest.mark.parametrize("body", [ARCHIVE, BIG], ids=["one connection", "several"])
+def test_ctrl_c_ends_a_download_at_once_and_keeps_what_came(
+    shop: Shop, store: Store, home: Path, body: bytes
+) -> None:
+    shop = Shop(shop.web, shop.manifest.parent, body)
+    reached, release = threading.Event(), threading.Event()
+
+    def right(handler: Any, resource: Any) -> None:
+        handler.answer(resource)
+
+    # The first piece comes; then nothing more, for much longer than anybody waits here.
+    faults = [right] if body is BIG else []
+    shop.offer(faults=[*faults, *[stall(100_000, reached, release)] * 4])
+    several = "import math\nimport paddlesrv.zoo.download as d\nd.ONE_IS_ENOUGH = math.inf"
+    process = start(shop, home, prelude=several)
+    assert reached.wait(60)
+    assert any("%" in line for line in process.stderr), "some of it has come"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    release.set()
+    assert process.returncode == 130, err
+    assert f"go on where it stopped: paddlesrv get {NAME}" in err
+    assert "Traceback" not in err
+    assert kept(store) > 0
+    shop.offer()
+    before = shop.web.bytes_sent
+    again = start(shop, home)
+    _, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    assert shop.web.bytes_sent - before < len(body)
+    whole(store, body)
 
 
 @pytest.mark.parametrize("fault", [compressed(), labelled_as_compressed])

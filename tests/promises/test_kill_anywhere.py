@@ -38,6 +38,13 @@ PHASES = {
 }  # fmt: skip
 POINTS = 72
 """Deaths in each phase."""
+PIECE = 30_000
+SITUATIONS = {
+    "get": ("get", 0),
+    "get in pieces": ("get", PIECE),
+    "unpack": ("unpack", 0),
+    "publish": ("publish", 0),
+}
 
 MODEL = "tiny"
 NOISE = random.Random(8).randbytes(300_000)
@@ -58,9 +65,11 @@ class Zygote:
     catalogue: Path
     url: str
 
-    def get(self, home: Path, *, fatal: int | None = None, traced: bool = False) -> dict[str, Any]:
+    def get(
+        self, home: Path, *, pieces: int = 0, fatal: int | None = None, traced: bool = False
+    ) -> dict[str, Any]:
         order = {
-            "home": str(home), "catalogue": str(self.catalogue), "model": MODEL,
+            "home": str(home), "catalogue": str(self.catalogue), "model": MODEL, "pieces": pieces,
             "from": self.url, "fatal": fatal, "traced": traced or fatal is not None,
         }  # fmt: skip
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -99,10 +108,9 @@ def zygote(served: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zy
         process.stdin.close()
 
 
-@pytest.fixture(scope="module")
-def steps(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def steps(zygote: Zygote, home: Path, pieces: int) -> list[str]:
     """The module of each step of a `get` that lives."""
-    answer = zygote.get(tmp_path_factory.mktemp("alive"), traced=True)
+    answer = zygote.get(home, pieces=pieces, traced=True)
     assert "error" not in answer, answer["error"]
     return answer["modules"]
 
@@ -135,24 +143,26 @@ def assert_whole_or_absent(store: Store) -> bool:
     return seen is not None
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("situation", SITUATIONS)
 def test_killed_at_any_step_the_model_is_whole_or_absent_and_the_next_get_succeeds(
-    phase: str, zygote: Zygote, steps: list[str], served: Web, tmp_path: Path
+    situation: str, zygote: Zygote, served: Web, tmp_path: Path
 ) -> None:
-    points = fatal_steps(steps, phase)
+    phase, pieces = SITUATIONS[situation]
+    points = fatal_steps(steps(zygote, tmp_path / "alive", pieces), phase)
     assert len(points) >= 60, "the phase has become too short to be worth that many deaths"
     died = 0
     for number, fatal in enumerate(points):
         home = tmp_path / str(fatal)
-        died += zygote.get(home, fatal=fatal)["killed"]
+        died += zygote.get(home, pieces=pieces, fatal=fatal)["killed"]
         store = Store(Settings(home=home).cache_dir)
         present = assert_whole_or_absent(store)
         if number % 4 == 0:
             # A second death, at a step of its own, in what the first has left.
-            died += zygote.get(home, fatal=random.Random(fatal).randrange(fatal + 1))["killed"]
+            again = random.Random(fatal).randrange(fatal + 1)
+            died += zygote.get(home, pieces=pieces, fatal=again)["killed"]
             present = assert_whole_or_absent(store) or present
         before = served.bytes_sent
-        answer = zygote.get(home)
+        answer = zygote.get(home, pieces=pieces)
         assert "error" not in answer, f"after a death at step {fatal}: {answer['error']}"
         assert assert_whole_or_absent(store)
         fetched = served.bytes_sent - before

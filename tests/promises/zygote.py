@@ -6,7 +6,9 @@ of its system calls. Started by `kills.Zygote`; speaks JSON lines over stdin and
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import os
 import signal
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 
 from paddlesrv import zoo
 from paddlesrv.settings import Settings
+from paddlesrv.zoo import download, fetch
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.install import Installer
 from paddlesrv.zoo.store import Store
@@ -49,6 +52,10 @@ def get(order: dict[str, Any]) -> dict[str, Any]:
     """Install a model; says which steps were taken, if they were counted and none was fatal."""
     import threading
 
+    if order["pieces"]:
+        # Small ones, and several connections although this machine's network needs but one.
+        download.ONE_IS_ENOUGH = math.inf
+        fetch.Means = functools.partial(download.Means, piece_bytes=order["pieces"])
     settings = Settings(home=Path(order["home"]))
     catalogue = Catalogue.load(Path(order["catalogue"]))
     installer = Installer(catalogue, Store(settings.cache_dir), settings)

@@ -107,6 +107,20 @@ def test_a_partial_file_longer_than_the_file_is_fetched_anew(web: Web, tmp_path:
     assert (tmp_path / "f").read_bytes() == BODY
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_bytes_from_before_a_crash_of_the_machine_need_a_digest(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    url = web.put("/f", BODY, faults=[cut(100_000)])
+    digest = {"sha256": SHA256} if known else {}
+    with pytest.raises(SourceUnreachable):
+        download(url, tmp_path / "f", retry=NEVER, **digest)
+    monkeypatch.setattr("paddlesrv.zoo.download.this_boot", lambda: "another run of the machine")
+    download(url, tmp_path / "f", retry=NEVER, **digest)
+    assert (tmp_path / "f").read_bytes() == BODY
+    assert web.bytes_sent == len(BODY) + (0 if known else 100_000)
+
+
 def test_bytes_of_another_url_are_not_continued(web: Web, tmp_path: Path) -> None:
     first = web.put("/first", BODY[::-1], faults=[cut(100_000)])
     with pytest.raises(SourceUnreachable):
