@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -325,8 +326,12 @@ def test_a_client_that_leaves_is_not_computed_for(tmp_path: Path) -> None:
 
 def test_an_onnx_model_is_not_given_to_the_engine_paddle(tmp_path: Path) -> None:
     linear.write_onnx(tmp_path / "linear")
-    command = [sys.executable, "-m", "paddlesrv", "serve", str(tmp_path / "linear"), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "paddlesrv", "serve", str(tmp_path / "linear"), "--port", "0",
+         "--engine", "paddle"],
+        capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PADDLESRV_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
     assert done.returncode == 6
     assert "--engine onnxruntime" in done.stderr
 
