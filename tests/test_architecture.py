@@ -20,7 +20,7 @@ LAYERS = (
     ("models", "zoo"),
     ("settings",),
     ("yaml_file",),
-    ("errors",),
+    ("errors", "own_python"),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

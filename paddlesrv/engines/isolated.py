@@ -14,6 +14,8 @@ import sys
 
 import msgspec
 
+from paddlesrv import own_python
+
 _PR_SET_PDEATHSIG = 1
 _TAIL_CHARACTERS = 4000
 
@@ -56,7 +58,7 @@ def run_isolated(module: str, request: msgspec.Struct, timeout_seconds: float) -
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=timeout_seconds,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=own_python.environment(),
             check=False,
         )
     except subprocess.TimeoutExpired as error:

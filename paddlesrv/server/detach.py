@@ -15,6 +15,7 @@ import sys
 
 import msgspec
 
+from paddlesrv import own_python
 from paddlesrv.errors import PaddlesrvError, of_code
 from paddlesrv.server.daemon import MAX_MESSAGE, Failed, Job, Ready
 from paddlesrv.server.logreader import read
@@ -57,6 +58,7 @@ class DetachedServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=own_python.environment(),
             )
         server = cls(job, process, ours, claim)
         try:

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from paddlesrv import own_python
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import EngineError, Unavailable, of_code
 from paddlesrv.models.spec import ModelSpec
@@ -78,13 +79,12 @@ class ForkServer:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", GLOG_minloglevel="2")
         command = [sys.executable, "-m", "paddlesrv.server.forkserver"]
         command += [str(theirs.fileno()), self._engine, str(int(self._preload)), str(os.getpid())]
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
-            env=environment,
+            env=own_python.environment(OPENBLAS_NUM_THREADS="1", GLOG_minloglevel="2"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -8,7 +8,6 @@ PIP_* environment.
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from paddlesrv import own_python
 from paddlesrv.errors import SourceUnreachable
 
 PIP_SECONDS = 60.0
@@ -67,7 +67,7 @@ def pip_config(index_url: str | None = None) -> PipConfig:
             timeout=PIP_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PIP_NO_COLOR": "1", "PYTHONWARNINGS": "ignore"},
+            env=own_python.environment(PIP_NO_COLOR="1", PYTHONWARNINGS="ignore"),
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         if index_url:
