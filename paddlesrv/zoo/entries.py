@@ -250,6 +250,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 return source.size or source.approximate_size
         return None
 
+    @property
+    def is_onnx(self) -> bool:
+        """Whether its network is an ONNX file, which the engine paddle does not run."""
+        packages = (source for source in self.sources if isinstance(source, WheelSource))
+        return any(path.endswith(".onnx") for each in packages for path in each.members.values())
+
 
 def _relative(path: str) -> None:
     if not path or "\\" in path or path.startswith("/") or ".." in PurePosixPath(path).parts:
