@@ -150,6 +150,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 _relative(path)
 
 
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model's files are made of what is fetched, which is no network by itself.
+
+    `name` is one of `paddlesrv.recipes`; what `options` mean, that recipe says.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z", max_length=60)]
+    options: dict[str, Any] = {}
+
+
 class TensorHint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model's files do not say of one tensor, or say wrongly; None leaves it to them.
 
@@ -214,6 +224,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sources: tuple[Source, ...] = ()
     """Alternatives for the same files, best first."""
     extras: tuple[Extra, ...] = ()
+    recipe: Recipe | None = None
+    """For sources and extras that hold no network; a network among them is taken as it is."""
     layout: Layout = Layout()
     inputs: tuple[TensorHint, ...] = ()
     outputs: tuple[TensorHint, ...] = ()
@@ -271,6 +283,8 @@ def _consistent(entry: Entry) -> None:
             raise ValueError("`components` belong to status `pipeline` only")
     elif entry.sources or entry.extras:
         raise ValueError(f"status `{entry.status}` cannot have sources")
+    elif entry.recipe is not None:
+        raise ValueError("`recipe` belongs to status `ready` only")
     elif entry.status == "pipeline":
         if not entry.components:
             raise ValueError("status `pipeline` needs `components`")

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from paddlesrv.models.signature import Signature
-from paddlesrv.models.spec import ModelSpec, TensorSpec
+from paddlesrv.models.spec import Made, ModelSpec, TensorSpec
 from paddlesrv.zoo.entries import Entry, TensorHint
 
 DEFAULT_MAX_BATCH_SIZE = 8
@@ -22,6 +22,7 @@ def model_spec(
     directory: str,
     files: dict[str, str],
     digests: dict[str, str],
+    made: Made | None = None,
 ) -> tuple[ModelSpec, list[str]]:
     """The spec of a model with a network.
 
@@ -31,6 +32,7 @@ def model_spec(
         directory: Where the network lies in the model's directory; "" for the directory itself.
         files: The task's files by role, relative to the model's directory.
         digests: sha256 of all files of the model's directory.
+        made: The recipe that made them, if one did.
 
     Returns:
         The spec, and a line for each hint of the catalogue that fits no tensor.
@@ -54,6 +56,7 @@ def model_spec(
         max_batch_size=1 if whole else entry.max_batch_size or DEFAULT_MAX_BATCH_SIZE,
         aliases=aliases,
         digests=digests,
+        made=made,
     )
     return with_revision(spec), unused
 
