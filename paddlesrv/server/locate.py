@@ -69,7 +69,7 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
 
 
 def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> ServerConfig:
-    """The configuration with the engine that own models' files need, where none was asked for.
+    """The configuration with the engine that ONNX models need, where none was asked for.
 
     Raises:
         NotFound, UsageError: as `locate`.
@@ -151,7 +151,7 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
 
 def _is_onnx(model: Located, store: Store) -> bool:
     if model.entry is not None:
-        return False
+        return model.entry.is_onnx
     if model.directory is not None:
         from paddlesrv.models.layout import find_program
 

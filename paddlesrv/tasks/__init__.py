@@ -20,6 +20,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "text-line-orientation": ("paddlesrv.tasks.text_orientation", "TextOrientation"),
     "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),
     "ocr": ("paddlesrv.tasks.ocr", "Ocr"),
+    "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""

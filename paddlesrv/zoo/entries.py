@@ -166,7 +166,9 @@ class TensorHint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     It belongs to the tensor called `name` in the files; without a name, to the one that the files
     or a `serving_*_conf.prototxt` know as `alias`; if there is no such one, to the only tensor on
     its side. `alias` is the name that Paddle Serving's clients send or fetch, and is answered to
-    even where the files do not know it. `shape` includes the batch dimension, -1 is variable.
+    even where the files do not know it. `shape` includes the batch dimension, -1 is variable. One
+    that is `optional` belongs to no other tensor, and its absence is no news: archives of one
+    model differ in what they answer.
 
     In the manifest `{0..25}` inside `name`, `alias` or `role` stands for 26 hints that differ in
     that number; an `Entry` holds them one by one.
@@ -180,7 +182,9 @@ class TensorHint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     lod_level: Literal[0, 1] | None = None
     batching: Batching | None = None
     counts: str | None = None
-    """For `batching: counts`: name or alias of the output with the rows per request."""
+    """For `batching: counts`: name or alias of the output with the rows per request. Where the
+    files have no such output, the tensor divides by its offsets (`lod`), or not at all."""
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.name is None and self.alias is None and self.role is None:
@@ -261,6 +265,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if isinstance(source, HttpsSource):
                 return source.size or source.approximate_size
         return None
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether its network is an ONNX file, which the engine paddle does not run."""
+        packages = (source for source in self.sources if isinstance(source, WheelSource))
+        return any(path.endswith(".onnx") for each in packages for path in each.members.values())
 
 
 def _relative(path: str) -> None:

@@ -149,7 +149,7 @@ def _decoded(line: bytes, length: int) -> bytes | None:
 
 
 def _name(key_id: bytes) -> str:
-    return key_id[::-1].hex().upper()
+    return f"{int.from_bytes(key_id, 'little'):X}"
 
 
 def _malformed(why: str) -> IntegrityError:

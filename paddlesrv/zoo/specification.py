@@ -98,6 +98,8 @@ def _merged(
     merged = {tensor.name: tensor for tensor in tensors}
     for hint in hints:
         name = _tensor_of(hint, merged, aliases)
+        if name is None and hint.optional:
+            continue
         if name is None:
             called = hint.name or hint.alias or hint.role
             unused.append(f"the catalogue knows an {side} {called!r} that the files do not have")
@@ -118,7 +120,7 @@ def _tensor_of(
         for name in (aliases.get(hint.alias), hint.alias):
             if name is not None and name in tensors:
                 return name
-    return next(iter(tensors)) if len(tensors) == 1 else None
+    return next(iter(tensors)) if len(tensors) == 1 and not hint.optional else None
 
 
 def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
@@ -135,7 +137,11 @@ def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
 def _with_counts(
     tensor: TensorSpec, outputs: Sequence[TensorSpec], aliases: dict[str, str]
 ) -> TensorSpec:
-    """`counts` as a tensor's name, where the catalogue has an alias."""
-    if tensor.counts is None or any(other.name == tensor.counts for other in outputs):
+    """`counts` as a tensor's name, where the catalogue has an alias; `lod` without such a tensor."""
+    if tensor.counts is None:
         return tensor
-    return msgspec.structs.replace(tensor, counts=aliases.get(tensor.counts, tensor.counts))
+    names = {other.name for other in outputs}
+    for counts in (tensor.counts, aliases.get(tensor.counts)):
+        if counts in names:
+            return msgspec.structs.replace(tensor, counts=counts)
+    return msgspec.structs.replace(tensor, batching="lod", counts=None)

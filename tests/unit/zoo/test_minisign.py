@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paddlesrv.errors import IntegrityError, UsageError
-from paddlesrv.zoo.minisign import LEGACY, PREHASHED, parse_signature, read_public_key, verify
+from paddlesrv.zoo.minisign import (
+    LEGACY,
+    PREHASHED,
+    PublicKey,
+    parse_signature,
+    read_public_key,
+    verify,
+)
 
 KEY_ID = bytes(range(8))
 DATA = b"schema: 1\nmodels: []\n"
@@ -117,6 +124,11 @@ def test_a_key_is_read_as_a_word_or_from_a_file(tmp_path: Path) -> None:
 minisign = shutil.which("minisign")
 
 
+def test_a_key_is_named_as_minisign_names_it_without_leading_zeros() -> None:
+    key = PublicKey(bytes.fromhex("19ea119b9a83c101"), bytes(32))
+    assert key.name == "1C1839A9B11EA19"
+
+
 @pytest.mark.skipif(minisign is None, reason="the program minisign is not installed")
 @pytest.mark.parametrize("flags", [[], ["-l"]], ids=["prehashed", "legacy"])
 def test_the_real_tools_signature_is_taken(flags: list[str], tmp_path: Path) -> None:
@@ -127,7 +139,7 @@ def test_the_real_tools_signature_is_taken(flags: list[str], tmp_path: Path) -> 
     subprocess.run([minisign, "-G", "-W", "-p", public, "-s", secret], **run)
     subprocess.run([minisign, "-S", *flags, "-s", secret, "-m", file, "-t", "edition 3"], **run)
     key = read_public_key(str(public))
-    assert key.name in public.read_text()
+    assert f"key {key.name}\n" in public.read_text()
     signature = parse_signature((tmp_path / "data.minisig").read_bytes())
     assert signature.algorithm == (LEGACY if flags else PREHASHED)
     assert verify(DATA, signature, key) == "edition 3"

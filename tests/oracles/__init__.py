@@ -1,0 +1,1 @@
+"""Ours beside the programs that it succeeds, run as they were published."""

@@ -1,0 +1,1 @@
+"""The catalogue's models, each from its name to an answer."""
