@@ -137,7 +137,7 @@ def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
 def _with_counts(
     tensor: TensorSpec, outputs: Sequence[TensorSpec], aliases: dict[str, str]
 ) -> TensorSpec:
-    """`counts` as a tensor's name, where the catalogue has an alias; `lod` without such a tensor."""
+    """`counts` as the name of a tensor that is there; without one, the division is by `lod`."""
     if tensor.counts is None:
         return tensor
     names = {other.name for other in outputs}
