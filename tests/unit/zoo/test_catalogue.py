@@ -405,7 +405,7 @@ class TestABadManifest:
             {"status": "pipeline", "sources": []},
             {"status": "needs-export", "notes": ["export it"]},
             {"status": "needs-export", "sources": []},
-            {"components": {"a": "a_net"}},
+            {"status": "needs-export", "sources": [], "notes": ["x"], "components": {"a": "b"}},
         ],
     )
     def test_with_a_status_that_its_sources_contradict_is_refused(self, load, change):
