@@ -262,6 +262,7 @@ def _show(
             ("status", entry.status),
         ]
         pairs += [("component", f"{role}: {name}") for role, name in entry.components.items()]
+        pairs += [("recipe", entry.recipe.name)] if entry.recipe else []
         pairs += [("requires", name) for name in entry.requires]
         pairs += [("source", source_line(source)) for source in entry.sources]
         pairs += [("note", note) for note in entry.notes]
@@ -284,6 +285,8 @@ def _installed_pairs(installed: InstalledModel) -> list[tuple[str, str]]:
         ("date", f"{installed.installed_at:%Y-%m-%d %H:%M} UTC"),
         ("format", spec.format),
     ]
+    if spec.made is not None:
+        pairs.append(("made by", f"recipe {spec.made.recipe}, version {spec.made.version}"))
     pairs += [("input", _tensor_line(tensor)) for tensor in spec.inputs]
     pairs += [("output", _tensor_line(tensor)) for tensor in spec.outputs]
     return [*pairs, ("max batch", str(spec.max_batch_size)), *_task_pairs(spec)]

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from paddlesrv.engines.files import ModelFiles, checked_files, sha256
-from paddlesrv.engines.isolated import run_isolated
 from paddlesrv.errors import DeviceUnavailable, EngineError
+from paddlesrv.isolated import run_isolated
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.settings import from_environment
 

@@ -19,9 +19,9 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.check_input import check_input
 from paddlesrv.engines.conversion import Report, Request
 from paddlesrv.engines.files import ModelFiles, checked_files
-from paddlesrv.engines.isolated import die_with
 from paddlesrv.engines.variants import difference
 from paddlesrv.errors import PaddlesrvError
+from paddlesrv.isolated import die_with
 from paddlesrv.models.onnx_graph import read_onnx
 
 _BATCHES = (1, 3)  # a conversion may fix the batch at 1, and one row would not show it

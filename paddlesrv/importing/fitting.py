@@ -56,9 +56,11 @@ def with_roles(signature: Signature, task: str) -> tuple[tuple[TensorSpec, ...],
         return signature.inputs, signature.outputs
     kind = task_class(task)
     inputs = _assigned(signature.inputs, kind.inputs, task, "input")
-    if len(inputs) > len(kind.inputs):
+    unfed = [tensor for tensor in inputs if tensor.role is None]
+    if len(inputs) > len(kind.inputs) or (unfed and any(w.optional for w in kind.inputs)):
         raise _misfit(signature.inputs, kind.inputs, task, "input")
-    return inputs, _assigned(signature.outputs, kind.outputs, task, "output")
+    outputs = _assigned(signature.outputs, kind.outputs, task, "output")
+    return inputs, _with_counts(outputs, kind.outputs)
 
 
 def class_count(spec: ModelSpec) -> int | None:
@@ -85,11 +87,38 @@ def _assigned(
 ) -> tuple[TensorSpec, ...]:
     roles: dict[str, str] = {}
     for want in wanted:
+        if want.optional:
+            roles |= dict.fromkeys(_optional(tensors, roles, want, side), want.role)
+            continue
         fitting = [t for t in tensors if t.name not in roles and _problem(t, want) is None]
         if len(fitting) != 1:
             raise _misfit(tensors, wanted, task, side)
         roles[fitting[0].name] = want.role
     return tuple(msgspec.structs.replace(t, role=roles.get(t.name, t.role)) for t in tensors)
+
+
+def _optional(
+    tensors: tuple[TensorSpec, ...], roles: dict[str, str], want: Wanted, side: str
+) -> list[str]:
+    """The tensor that an optional one is; of inputs, several of a kind, only the name tells."""
+    fitting = [t.name for t in tensors if t.name not in roles and _problem(t, want) is None]
+    if side == "input":
+        return [name for name in fitting if name == want.role]
+    return fitting if len(fitting) == 1 else []
+
+
+def _with_counts(
+    tensors: tuple[TensorSpec, ...], wanted: tuple[Wanted, ...]
+) -> tuple[TensorSpec, ...]:
+    """How outputs divide whose rows for each input are told by another one."""
+    by_role = {tensor.role: tensor.name for tensor in tensors}
+    counted = {want.role: by_role[want.counts] for want in wanted if want.counts in by_role}
+    return tuple(
+        msgspec.structs.replace(t, batching="counts", counts=counted[t.role])
+        if t.role in counted
+        else t
+        for t in tensors
+    )
 
 
 def _problem(tensor: TensorSpec, want: Wanted) -> str | None:

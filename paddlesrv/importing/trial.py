@@ -13,8 +13,8 @@ from typing import Literal, get_args
 import msgspec
 
 from paddlesrv.engines.base import EngineName, EngineOptions
-from paddlesrv.engines.isolated import Ended, run_isolated
 from paddlesrv.errors import DeviceUnavailable, EngineError, IntegrityError, PaddlesrvError
+from paddlesrv.isolated import Ended, run_isolated
 from paddlesrv.models.spec import DType, ModelSpec
 
 TIMEOUT_SECONDS = 120.0

@@ -17,9 +17,9 @@ import numpy as np
 from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import Engine
 from paddlesrv.engines.check_input import IMAGE_SIDE, SEQUENCE, check_input
-from paddlesrv.engines.isolated import die_with
 from paddlesrv.errors import EngineError, PaddlesrvError
 from paddlesrv.importing.trial import Answered, Failure, Report, Request, Trial
+from paddlesrv.isolated import die_with
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor, dtype_name
 from paddlesrv.predict import LoadedModel, make_tasks, predict_in_process

@@ -46,6 +46,18 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether NaN and infinity are refused at the door (inputs only)."""
 
 
+class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By what the files were made, where nobody offers them as they are.
+
+    `sources` are sha256 of what they were made of, by file name.
+    """
+
+    recipe: str
+    version: int
+    options: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model as engines and tasks see it. Paths are relative to the model's directory.
 
@@ -72,6 +84,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Other names of tensors -> name: those that Paddle Serving's clients feed and fetch."""
     digests: dict[str, str] = {}
     """sha256 per file, hexadecimal, checked before a load."""
+    made: Made | None = None
+    """The recipe that made the files; None where they are as they were fetched."""
     revision: str = ""
     """What identifies this very content: the digest of the source, or of the files."""
 

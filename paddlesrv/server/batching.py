@@ -115,6 +115,10 @@ def divide(
     total = sum(rows)
     shares: list[dict[str, Tensor]] = [{} for _ in rows]
     for name, tensor in outputs.items():
+        if _nothing_found(tensor):
+            for share in shares:
+                share[name] = Tensor(tensor.data.copy(), tensor.lod)
+            continue
         bounds = _bounds(spec, name, outputs, total)
         data = tensor.data.copy()  # once for all: the shares are views of the copy
         start = 0
@@ -126,6 +130,14 @@ def divide(
             share[name] = Tensor(data[first:last], lod)
             start += count
     return shares
+
+
+def _nothing_found(tensor: Tensor) -> bool:
+    """Whether this is how detectors (multiclass_nms) say that a whole batch holds nothing.
+
+    One row of one -1, instead of rows of six numbers and an empty span for each picture.
+    """
+    return tensor.lod == (0, 1) and tensor.data.shape == (1, 1) and tensor.data[0, 0] == -1
 
 
 def _bounds(spec: ModelSpec, name: str, outputs: Mapping[str, Tensor], total: int) -> Sequence[int]:
@@ -140,7 +152,7 @@ def _bounds(spec: ModelSpec, name: str, outputs: Mapping[str, Tensor], total: in
     elif rule == "counts" and declared is not None and declared.counts is not None:
         counts = outputs[declared.counts].data.reshape(-1)
         bounds = [0, *(int(c) for c in counts.cumsum())]
-    elif rule == "rows" or rule == "lod":
+    elif rule == "rows":
         bounds = range(total + 1)
     else:
         raise UndividableError(f"output {name!r} of model {spec.name!r} does not divide")

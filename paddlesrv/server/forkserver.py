@@ -23,7 +23,7 @@ import sys
 import time
 import traceback
 
-from paddlesrv.engines.isolated import die_with
+from paddlesrv.isolated import die_with
 from paddlesrv.server.arena import Slot
 from paddlesrv.server.messages import (
     Exited,

@@ -22,6 +22,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "ocr": ("paddlesrv.tasks.ocr", "Ocr"),
     "text-embedding": ("paddlesrv.tasks.text_embedding", "TextEmbedding"),
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
+    "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""

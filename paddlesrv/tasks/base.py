@@ -37,12 +37,18 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A tensor that a task must find in a network, with its batch dimension; -1 is any size."""
+    """A tensor that a task must find in a network, with its batch dimension; -1 is any size.
+
+    An `optional` one need not be there; as an input it must be named as its role. `counts` is the
+    role of the output with this one's rows for each input, if there is such an output.
+    """
 
     role: str
     dtype: DType
     shape: tuple[int, ...]
     lod_level: int = 0
+    optional: bool = False
+    counts: str | None = None
 
 
 class Runner(Protocol):

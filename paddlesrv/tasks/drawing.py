@@ -31,11 +31,11 @@ def paint_boxes(image: Array, boxes: Sequence[Quad]) -> Array:
     outlines = [np.round(np.array(box)).astype(np.int32) for box in boxes]
     filled = image.copy()
     for number, outline in enumerate(outlines):
-        cv2.fillPoly(filled, [outline], _colour(number))
+        cv2.fillPoly(filled, [outline], colour(number))
     painted = cv2.addWeighted(filled, 0.2, image, 0.8, 0)
     thickness = max(1, round(max(image.shape[:2]) / 600))
     for number, outline in enumerate(outlines):
-        cv2.polylines(painted, [outline], True, _colour(number), thickness, cv2.LINE_AA)
+        cv2.polylines(painted, [outline], True, colour(number), thickness, cv2.LINE_AA)
     return painted
 
 
@@ -56,7 +56,7 @@ def paint_text(image: Array, lines: Sequence[tuple[str, Quad]]) -> Array:
     for number, (text, box) in enumerate(lines):
         quad = np.array(box, np.float32)
         outline = np.round(quad).astype(np.int32)
-        cv2.polylines(panel, [outline], True, _colour(number), 1, cv2.LINE_AA)
+        cv2.polylines(panel, [outline], True, colour(number), 1, cv2.LINE_AA)
         _paint_label(panel, quad, text, number)
     return np.hstack([paint_boxes(image, [box for _, box in lines]), panel])
 
@@ -118,5 +118,6 @@ def _fitting(text: str, width: int, height: int) -> Font | None:
     return font
 
 
-def _colour(number: int) -> tuple[int, int, int]:
+def colour(number: int) -> tuple[int, int, int]:
+    """One of a few colours (blue, green, red) that are easily told apart, over and over."""
     return _COLOURS[number % len(_COLOURS)]

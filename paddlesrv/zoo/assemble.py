@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from paddlesrv.errors import IntegrityError, NotFound, SourceUnreachable
 from paddlesrv.models.signature import read_signature
-from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.spec import Made, ModelSpec
 from paddlesrv.zoo.archive import broken_rule, extract
 from paddlesrv.zoo.bounds import Limits, shown
 from paddlesrv.zoo.catalogue import Catalogue
@@ -65,7 +65,11 @@ def unpack(
 
 
 def make_spec(
-    entry: Entry, catalogue: Catalogue, staging: Path, digests: dict[str, str] | None = None
+    entry: Entry,
+    catalogue: Catalogue,
+    staging: Path,
+    digests: dict[str, str] | None = None,
+    made: Made | None = None,
 ) -> tuple[ModelSpec, list[str]]:
     """Complete the directory, make its files durable and say what it holds.
 
@@ -74,6 +78,7 @@ def make_spec(
         catalogue: Whose shipped files are added.
         staging: The model's directory to be.
         digests: What `unpack` told; files that are not in it are read.
+        made: The recipe that made the files, if one did.
 
     Returns:
         The spec, and warnings on what the catalogue and the files do not agree on.
@@ -100,7 +105,7 @@ def make_spec(
         signature = read_signature(staging / directory)
     except NotFound as error:
         raise IntegrityError(error.message, context=error.context) from error
-    return model_spec(entry, signature, directory=directory, files=files, digests=known)
+    return model_spec(entry, signature, directory=directory, files=files, digests=known, made=made)
 
 
 def _network_directory(entry: Entry, staging: Path) -> str:

@@ -150,13 +150,25 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 _relative(path)
 
 
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model's files are made of what is fetched, which is no network by itself.
+
+    `name` is one of `paddlesrv.recipes`; what `options` mean, that recipe says.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z", max_length=60)]
+    options: dict[str, Any] = {}
+
+
 class TensorHint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model's files do not say of one tensor, or say wrongly; None leaves it to them.
 
     It belongs to the tensor called `name` in the files; without a name, to the one that the files
     or a `serving_*_conf.prototxt` know as `alias`; if there is no such one, to the only tensor on
     its side. `alias` is the name that Paddle Serving's clients send or fetch, and is answered to
-    even where the files do not know it. `shape` includes the batch dimension, -1 is variable.
+    even where the files do not know it. `shape` includes the batch dimension, -1 is variable. One
+    that is `optional` belongs to no other tensor, and its absence is no news: archives of one
+    model differ in what they answer.
 
     In the manifest `{0..25}` inside `name`, `alias` or `role` stands for 26 hints that differ in
     that number; an `Entry` holds them one by one.
@@ -170,7 +182,9 @@ class TensorHint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     lod_level: Literal[0, 1] | None = None
     batching: Batching | None = None
     counts: str | None = None
-    """For `batching: counts`: name or alias of the output with the rows per request."""
+    """For `batching: counts`: name or alias of the output with the rows per request. Where the
+    files have no such output, the tensor divides by its offsets (`lod`), or not at all."""
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.name is None and self.alias is None and self.role is None:
@@ -214,6 +228,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sources: tuple[Source, ...] = ()
     """Alternatives for the same files, best first."""
     extras: tuple[Extra, ...] = ()
+    recipe: Recipe | None = None
+    """For sources and extras that hold no network; a network among them is taken as it is."""
     layout: Layout = Layout()
     inputs: tuple[TensorHint, ...] = ()
     outputs: tuple[TensorHint, ...] = ()
@@ -275,6 +291,8 @@ def _consistent(entry: Entry) -> None:
             raise ValueError("status `ready` needs at least one source")
     elif entry.sources or entry.extras:
         raise ValueError(f"status `{entry.status}` cannot have sources")
+    elif entry.recipe is not None:
+        raise ValueError("`recipe` belongs to status `ready` only")
     elif entry.status == "pipeline":
         if not entry.components:
             raise ValueError("status `pipeline` needs `components`")

@@ -7,13 +7,14 @@ means. How a file comes here, is unpacked and is published is in `fetch`, `assem
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 
 from paddlesrv import __version__
 from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, SourceUnreachable, UsageError
+from paddlesrv.models.spec import Made
 from paddlesrv.settings import Settings
 from paddlesrv.zoo import sources
 from paddlesrv.zoo.assemble import make_spec, unpack
@@ -23,6 +24,7 @@ from paddlesrv.zoo.entries import Entry, Source
 from paddlesrv.zoo.fetch import Fetched, Fetcher, same_file
 from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.progress import Observer, SilentObserver
+from paddlesrv.zoo.recipe import converting_note, make, needs_recipe, source_digests
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.store import InstalledModel, Record, Store, now
 
@@ -299,17 +301,24 @@ class Installer:
         fetcher: Fetcher,
     ) -> InstalledModel:
         """Put the model together and make it visible; the pin follows once it proved good."""
-        with self._store.staging(entry.name) as staging:
+        with ExitStack() as stack:
+            staging = stack.enter_context(self._store.staging(entry.name))
             digests: dict[str, str] = {}
+            brought: list[tuple[Candidate, Fetched]] = []
             if candidate is not None and fetched is not None:
                 digests |= unpack(fetched, candidate, staging)
-            extras = self._add_extras(entry, fetcher, staging, digests)
-            spec, warnings = make_spec(entry, self._catalogue, staging, digests)
+                brought.append((candidate, fetched))
+            brought += self._add_extras(entry, fetcher, staging, digests)
+            made: Made | None = None
+            if needs_recipe(entry, staging):
+                source, staging = staging, stack.enter_context(self._store.staging(entry.name))
+                self._observer.note(converting_note(entry))
+                made = make(entry, source, staging, source_digests(brought))
+                digests = {}
+            spec, warnings = make_spec(entry, self._catalogue, staging, digests, made)
             for warning in warnings:
                 self._observer.warning(f"{entry.name}: {warning}")
-            if candidate is not None and fetched is not None:
-                extras.append((candidate, fetched))
-            for its_candidate, its_file in extras:
+            for its_candidate, its_file in brought:
                 fetcher.pin(its_candidate, its_file)
             record = Record(
                 source=candidate.kind if candidate else "pipeline",

@@ -8,6 +8,7 @@ taken for before it is offered to others. How a mirror is laid out is in `mirror
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from paddlesrv.zoo.fetch import Fetched, Fetcher, same_file
 from paddlesrv.zoo.mirror_directory import MirrorDirectory, MirrorFile, MirrorIndex
 from paddlesrv.zoo.network import Retry
 from paddlesrv.zoo.progress import Observer, SilentObserver
+from paddlesrv.zoo.recipe import converting_note, make, needs_recipe
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.store import Store
 
@@ -185,11 +187,16 @@ class MirrorWriter:
 
     def _prove(self, entry: Entry, wanted: Sequence[_Wanted], brought: dict[str, Fetched]) -> None:
         """That these files are the model: they are put together as `get` would do it."""
-        with self._store.staging(entry.name) as staging:
+        with ExitStack() as stack:
+            staging = stack.enter_context(self._store.staging(entry.name))
             for each in wanted:
                 path = self._mirror.path / each.path
                 file = brought.get(each.path) or Fetched(path=path, sha256=None)
                 unpack(file, each.candidate, staging, each.extra.into if each.extra else None)
+            if needs_recipe(entry, staging):
+                source, staging = staging, stack.enter_context(self._store.staging(entry.name))
+                self._observer.note(converting_note(entry))
+                make(entry, source, staging, {})
             make_spec(entry, self._catalogue, staging)
 
     def _right(self, wanted: _Wanted, known: MirrorFile | None) -> MirrorFile | None:

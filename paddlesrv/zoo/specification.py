@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from paddlesrv.models.signature import Signature
-from paddlesrv.models.spec import ModelSpec, TensorSpec
+from paddlesrv.models.spec import Made, ModelSpec, TensorSpec
 from paddlesrv.zoo.entries import Entry, TensorHint
 
 DEFAULT_MAX_BATCH_SIZE = 8
@@ -22,6 +22,7 @@ def model_spec(
     directory: str,
     files: dict[str, str],
     digests: dict[str, str],
+    made: Made | None = None,
 ) -> tuple[ModelSpec, list[str]]:
     """The spec of a model with a network.
 
@@ -31,6 +32,7 @@ def model_spec(
         directory: Where the network lies in the model's directory; "" for the directory itself.
         files: The task's files by role, relative to the model's directory.
         digests: sha256 of all files of the model's directory.
+        made: The recipe that made them, if one did.
 
     Returns:
         The spec, and a line for each hint of the catalogue that fits no tensor.
@@ -55,6 +57,7 @@ def model_spec(
         max_batch_size=1 if whole else entry.max_batch_size or DEFAULT_MAX_BATCH_SIZE,
         aliases=aliases,
         digests=digests,
+        made=made,
     )
     return with_revision(spec), unused
 
@@ -96,6 +99,8 @@ def _merged(
     merged = {tensor.name: tensor for tensor in tensors}
     for hint in hints:
         name = _tensor_of(hint, merged, aliases)
+        if name is None and hint.optional:
+            continue
         if name is None:
             called = hint.name or hint.alias or hint.role
             unused.append(f"the catalogue knows an {side} {called!r} that the files do not have")
@@ -116,7 +121,7 @@ def _tensor_of(
         for name in (aliases.get(hint.alias), hint.alias):
             if name is not None and name in tensors:
                 return name
-    return next(iter(tensors)) if len(tensors) == 1 else None
+    return next(iter(tensors)) if len(tensors) == 1 and not hint.optional else None
 
 
 def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
@@ -133,7 +138,11 @@ def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
 def _with_counts(
     tensor: TensorSpec, outputs: Sequence[TensorSpec], aliases: dict[str, str]
 ) -> TensorSpec:
-    """`counts` as a tensor's name, where the catalogue has an alias."""
-    if tensor.counts is None or any(other.name == tensor.counts for other in outputs):
+    """`counts` as a tensor's name, where the catalogue has an alias; `lod` without such a tensor."""
+    if tensor.counts is None:
         return tensor
-    return msgspec.structs.replace(tensor, counts=aliases.get(tensor.counts, tensor.counts))
+    names = {other.name for other in outputs}
+    for counts in (tensor.counts, aliases.get(tensor.counts)):
+        if counts in names:
+            return msgspec.structs.replace(tensor, counts=counts)
+    return msgspec.structs.replace(tensor, batching="lod", counts=None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from paddlesrv.engines.isolated import run_isolated
+from paddlesrv.isolated import run_isolated
 
 
 class Act(msgspec.Struct):
@@ -24,7 +24,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module that does what it is asked."""
     (tmp_path / "deed.py").write_text(
         "import json, os, signal, sys\n"
-        "from paddlesrv.engines.isolated import die_with\n"
+        "from paddlesrv.isolated import die_with\n"
         "die_with(int(sys.argv[1]))\n"
         "what = json.loads(sys.stdin.read())['do']\n"
         "print('asked to', what, flush=True)\n"
@@ -55,7 +55,7 @@ def test_how_it_ended_and_its_last_words_are_known(module, deed, status, how):
 def test_it_does_not_outlive_whoever_waits_for_it(module, tmp_path):
     code = (
         "import os, signal, sys, threading\n"
-        "from paddlesrv.engines.isolated import run_isolated\n"
+        "from paddlesrv.isolated import run_isolated\n"
         "import psutil, msgspec\n"
         "class Act(msgspec.Struct):\n"
         "    do: str\n"

@@ -50,7 +50,7 @@ SERVING_0_7 = {
         "ppyolo_r50vd_dcn_1x_coco": f"{SERVING}/pddet_demo/2.0/ppyolo_r50vd_dcn_1x_coco.tar",
         "ppyolo_mbv3_large_coco": f"{SERVING}/pddet_demo/2.0/ppyolo_mbv3_large_coco.tar",
         "ttfnet_darknet53_1x_coco": f"{SERVING}/pddet_demo/ttfnet_darknet53_1x_coco.tar",
-        "YOLOv3-DarkNet": None,
+        "YOLOv3-DarkNet": f"{SERVING}/pddet_demo/2.0/yolov3_darknet53_270e_coco.tar",
     },
     "ocr": {
         "ocr_rec": f"{HUB}/image/OCR/ocr_rec.tar.gz",
@@ -152,7 +152,6 @@ class TestThePackagedManifest:
             if url is None
         }
         assert statuses == {
-            "YOLOv3-DarkNet": "needs-export",
             "ch_ppocr_mobile_v2.0": "pipeline",
             "ch_ppocr_server_v2.0": "pipeline",
             "transformer": "needs-export",

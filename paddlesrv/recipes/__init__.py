@@ -1,0 +1,15 @@
+"""How models are made of files that hold no network: published weights, checkpoints, other formats.
+
+A recipe is a module here with `build(source, target, options)`, which reads the fetched files in
+`source` and writes the model's directory `target`, and, once what it writes changes, `VERSION`
+(1 without it). It runs in a process of its own (`worker`), so it may import paddle, inside
+functions. It raises `paddlesrv.errors` for what it misses, and says precisely what it needs.
+Nothing that a file holds is ever run: weights are read as numbers (`checkpoints`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+RECIPES: Mapping[str, str] = {}
+"""Name in the catalogue -> module."""

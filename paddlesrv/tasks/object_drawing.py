@@ -1,0 +1,92 @@
+"""Detected objects painted on their picture: outlines, names, masks; and a picture to detect in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from paddlesrv.models.tensor import Array
+from paddlesrv.tasks.drawing import colour
+from paddlesrv.tasks.fonts import font_for
+from paddlesrv.tasks.images import encode_png
+
+_TINT = 0.45
+_LABEL_SHARE = 28
+"""The picture's long side is as many label heights, within these bounds:"""
+_LABEL_PIXELS = (11, 60)
+_MARGIN = 2
+
+
+class Painted(NamedTuple):
+    """What is painted of an object; `number` chooses the colour, `mask` is picture-sized."""
+
+    box: tuple[float, float, float, float]
+    text: str
+    number: int
+    mask: Array | None = None
+
+
+def paint_objects(image: Array, objects: Sequence[Painted]) -> Array:
+    """The picture with outlines and names, and masks as a tint.
+
+    Objects are painted from the last to the first, so that the first ones, the surest, lie on top.
+
+    Args:
+        image: height x width x 3, BGR, uint8; it is left as it is.
+        objects: Boxes in pixels.
+    """
+    painted: Array = image.copy()
+    for each in reversed(objects):
+        if each.mask is not None:
+            tint = np.array(colour(each.number), np.float32) * _TINT
+            painted[each.mask] = (painted[each.mask] * (1 - _TINT) + tint).astype(np.uint8)
+    long_side = max(image.shape[:2])
+    thickness = max(1, round(long_side / 500))
+    pixels = min(_LABEL_PIXELS[1], max(_LABEL_PIXELS[0], long_side // _LABEL_SHARE))
+    for each in reversed(objects):
+        x1, y1, x2, y2 = (round(side) for side in each.box)
+        cv2.rectangle(painted, (x1, y1), (x2, y2), colour(each.number), thickness, cv2.LINE_AA)
+    for each in reversed(objects):
+        _put(painted, _label(each.text, each.number, pixels), each.box)
+    return painted
+
+
+def sample_scene(width: int, height: int) -> bytes:
+    """A PNG file of a red square and a blue disc on grey, for warm-up and check runs."""
+    pixels = np.full((height, width, 3), 128, np.uint8)
+    side = min(width, height) // 3
+    cv2.rectangle(pixels, (side // 2, side), (side // 2 + side, 2 * side), (0, 0, 255), -1)
+    cv2.circle(pixels, (width - side, height // 2), side // 2, (255, 0, 0), -1)
+    return encode_png(pixels)
+
+
+def _label(text: str, number: int, pixels: int) -> Array:
+    """White text on the object's colour: height x width x 3, BGR; its number without a font."""
+    font = font_for(text, pixels)
+    if font is None:
+        text = f"#{number}"
+        font = font_for(text, pixels)
+    blue, green, red = colour(number)
+    assert font is not None
+    left, top, right, bottom = font.getbbox(text)
+    size = (int(right - left) + 2 * _MARGIN, int(bottom - top) + 2 * _MARGIN)
+    canvas = Image.new("RGB", size, (red, green, blue))
+    ImageDraw.Draw(canvas).text((_MARGIN - left, _MARGIN - top), text, fill="white", font=font)
+    pixels_bgr: Array = np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
+    return pixels_bgr
+
+
+def _put(painted: Array, label: Array, box: tuple[float, float, float, float]) -> None:
+    """The label above its box where there is room, else inside; what leads out is cut off."""
+    height, width = painted.shape[:2]
+    own_height, own_width = label.shape[:2]
+    x = max(0, min(round(box[0]), width - own_width))
+    y = round(box[1]) - own_height
+    if y < 0:
+        y = max(0, min(round(box[1]), height - own_height))
+    part = label[: height - y, : width - x]
+    painted[y : y + part.shape[0], x : x + part.shape[1]] = part
