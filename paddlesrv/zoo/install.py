@@ -85,15 +85,17 @@ class Installer:
         Args:
             names: Names or aliases.
             source: Only sources of this kind ("https", "wheel", "file", "mirror").
-            from_: A URL, an archive or a directory to take one model from instead.
-            force: Install again what is there.
+            from_: A URL, an archive or a directory to take one model from instead; what it needs
+                besides comes from its sources.
+            force: Install again what is there; with `from_`, that model alone.
 
         Returns:
             The models, each after the models that it needs.
 
         Raises:
             NotFound: a name is not in the catalogue.
-            UsageError: `from_` with other than one model, or a kind of source that there is not.
+            UsageError: `from_` with other than one model that has files of its own, or a kind of
+                source that there is not.
             SourceUnreachable: no source of a model worked, or we are offline.
             IntegrityError: every source that answered gave wrong files.
             PaddlesrvError: the store cannot be written.
@@ -135,7 +137,8 @@ class Installer:
         """
         wanted = [(name, *self._with_needs([name])) for name in names]
         entries = {entry.name: entry for _, several, _ in wanted for entry in several}
-        if from_ is not None and (len(entries) != 1 or len(names) != 1 or wanted[0][2]):
+        one = wanted[0][1][-1] if len(wanted) == 1 and wanted[0][1] else None
+        if from_ is not None and (one is None or one.is_pipeline):
             raise UsageError(
                 "--from gives the files of one model",
                 hints=["get them one by one: paddlesrv get MODEL --from URL|PATH"],
@@ -146,8 +149,10 @@ class Installer:
                 models, error = list(own), None
                 for entry in needed:
                     if entry.name not in done:
-                        anew = force or entry.name in again
-                        done[entry.name] = self._attempt(entry, fetcher, source, from_, anew)
+                        its_from = from_ if entry is one else None
+                        forced = force and its_from == from_
+                        anew = forced or entry.name in again
+                        done[entry.name] = self._attempt(entry, fetcher, source, its_from, anew)
                         rest = [each for each in entries.values() if each.name not in done]
                         fetcher.keep_only(
                             self._keys(rest), unused=_may_succeed_later(done[entry.name])
@@ -203,7 +208,8 @@ class Installer:
             for model in installed
         ]
         for entry in entries:
-            found = [] if entry.components else self._candidates(entry, source, from_)
+            its_from = from_ if entry is entries[-1] else None
+            found = [] if entry.is_pipeline else self._candidates(entry, source, its_from)
             planned.append(
                 Planned(
                     name=entry.name,
@@ -263,12 +269,12 @@ class Installer:
                 f"nobody offers the files of {entry.name}; it must be exported first",
                 hints=[*entry.notes, f"then: paddlesrv get {entry.name} --from PATH"],
             )
-        found = [] if entry.components else self._candidates(entry, kind, from_)
+        found = [] if entry.is_pipeline else self._candidates(entry, kind, from_)
         with clean_disk_errors(self._store), self._store.lock(entry.name, self._observer):
             installed = None if force else self._store.installed(entry.name)
             if installed is not None:
                 return installed
-            if entry.components:
+            if entry.is_pipeline:
                 return self._publish(entry, None, None, fetcher)
             return self._first_that_works(entry, found, fetcher)
 

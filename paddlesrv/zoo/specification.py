@@ -51,6 +51,7 @@ def model_spec(
         params=_below(directory, signature.params),
         inputs=inputs,
         outputs=outputs,
+        components=entry.components,
         parameters=entry.parameters,
         files=files,
         max_batch_size=1 if whole else entry.max_batch_size or DEFAULT_MAX_BATCH_SIZE,
