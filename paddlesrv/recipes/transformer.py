@@ -79,8 +79,9 @@ def build(source: Path, target: Path, options: Mapping[str, Any]) -> None:
         beam_size=wanted.beam_size,
         max_output_length=wanted.max_output_length,
     )
-    known = {name: weights[name] for name in (*expected(weights, layers), _TARGET_WORDS, _HEAD)
-             if name in weights}  # fmt: skip
+    # Without a head of its own the network uses its table of words, which source and target share.
+    own = (_TARGET_WORDS, _HEAD) if _HEAD in weights else ()
+    known = {name: weights[name] for name in (*expected(weights, layers), *own)}
     save(Translator(known, sizes, wanted.max_tokens), str(target / "inference"))
     copy = target / wanted.vocabulary
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -116,11 +117,11 @@ def check(weights: Mapping[str, Array], heads: int) -> int:
             raise IntegrityError(
                 f"{name} of the checkpoint is {list(weights[name].shape)}, expected {list(shape)}"
             )
-    if _TARGET_WORDS in weights and _HEAD not in weights:
-        return layers
-    for name, shape in ((_TARGET_WORDS, (-1, width)), (_HEAD, (width, -1))):
-        if _HEAD in weights and (name not in weights or width not in weights[name].shape):
-            raise IntegrityError(f"{name} of the checkpoint is missing, or not {list(shape)}")
+    if _HEAD in weights:
+        rows = weights[_HEAD].shape[-1]
+        for name, shape in ((_TARGET_WORDS, (rows, width)), (_HEAD, (width, rows))):
+            if name not in weights or weights[name].shape != shape:
+                raise IntegrityError(f"{name} of the checkpoint is missing, or not {list(shape)}")
     return layers
 
 

@@ -21,6 +21,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),
     "ocr": ("paddlesrv.tasks.ocr", "Ocr"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
+    "translation": ("paddlesrv.tasks.translation", "Translate"),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""
