@@ -11,5 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-RECIPES: Mapping[str, str] = {}
+RECIPES: Mapping[str, str] = {
+    "transformer": "paddlesrv.recipes.transformer",
+}
 """Name in the catalogue -> module."""

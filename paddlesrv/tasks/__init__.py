@@ -23,6 +23,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "text-embedding": ("paddlesrv.tasks.text_embedding", "TextEmbedding"),
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
+    "translation": ("paddlesrv.tasks.translation", "Translate"),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""
