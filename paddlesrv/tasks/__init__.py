@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from paddlesrv.tasks.base import Task
 
 TASKS: Mapping[str, tuple[str, str]] = {
+    "image-classification": ("paddlesrv.tasks.image_classification", "ImageClassification"),
+    "image-segmentation": ("paddlesrv.tasks.image_segmentation", "ImageSegmentation"),
     "text-detection": ("paddlesrv.tasks.text_detection", "TextDetection"),
     "text-line-orientation": ("paddlesrv.tasks.text_orientation", "TextOrientation"),
     "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),

@@ -92,9 +92,7 @@ class Translate(ModelTask[None]):
         data = np.array([[*ids, self.parameters.end_id]], np.int64)
         return {self.input: Tensor(data)}, None
 
-    def post(
-        self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions
-    ) -> Translation:
+    def post(self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions) -> Translation:
         """The best `options.top` of the network's beams as texts."""
         found = outputs[self.output].data
         if found.ndim != 3 or found.shape[0] != 1 or found.shape[2] == 0:
