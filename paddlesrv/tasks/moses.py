@@ -17,7 +17,7 @@ NON_BREAKING = frozenset(
         "Gov Hon Hr Hosp Insp Lt MM MR MRS MS Maj Messrs Mlle Mme Mr Mrs Ms Msgr Op Ord Pfc Ph "
         "Prof Pvt Rep Reps Res Rev Rt Sen Sens Sfc Sgt Sr St Supt Surg v vs i.e rev e.g Rs Nos Nr "
         "Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec"
-    ).split()  # noqa: SIM905  # as a list it would be a page long
+    ).split()  # noqa: SIM905
 )
 """English words whose full stop does not end a sentence."""
 NON_BREAKING_BEFORE_NUMBERS = frozenset({"No", "Art", "pp"})
