@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-NON_BREAKING = frozenset(
-    (
-        "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z "
-        "Adj Adm Adv Asst Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dr Drs Ens Gen "
-        "Gov Hon Hr Hosp Insp Lt MM MR MRS MS Maj Messrs Mlle Mme Mr Mrs Ms Msgr Op Ord Pfc Ph "
-        "Prof Pvt Rep Reps Res Rev Rt Sen Sens Sfc Sgt Sr St Supt Surg v vs i.e rev e.g Rs Nos Nr "
-        "Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec"
-    ).split()  # noqa: SIM905
+_TITLES = (
+    "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z "
+    "Adj Adm Adv Asst Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dr Drs Ens Gen "
+    "Gov Hon Hr Hosp Insp Lt MM MR MRS MS Maj Messrs Mlle Mme Mr Mrs Ms Msgr Op Ord Pfc Ph "
+    "Prof Pvt Rep Reps Res Rev Rt Sen Sens Sfc Sgt Sr St Supt Surg v vs i.e rev e.g Rs Nos Nr "
+    "Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec"
 )
+NON_BREAKING = frozenset(_TITLES.split())
 """English words whose full stop does not end a sentence."""
 NON_BREAKING_BEFORE_NUMBERS = frozenset({"No", "Art", "pp"})
 
