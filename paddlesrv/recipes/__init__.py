@@ -11,5 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-RECIPES: Mapping[str, str] = {}
+RECIPES: Mapping[str, str] = {
+    "efficientnet_lite": "paddlesrv.recipes.efficientnet_lite",
+    "mobilenet_v2": "paddlesrv.recipes.mobilenet_v2",
+    "sentence_encoder": "paddlesrv.recipes.sentence_encoder",
+}
 """Name in the catalogue -> module."""
