@@ -79,10 +79,10 @@ class InProcessRunner(Runner):
 
 
 def make_tasks(models: Mapping[str, LoadedModel]) -> dict[str, Task]:
-    """The tasks of models, pipelines after what they are made of.
+    """The tasks of models, each after what it needs.
 
     Raises:
-        NotFound: a component of a pipeline is not among the models.
+        NotFound: a component of a model is not among the models.
         UsageError: a model's task is unknown, so only its tensors can be served.
     """
     tasks: dict[str, Task] = {}
@@ -110,7 +110,7 @@ async def predict(
     """The results of one model for each input, in order.
 
     Args:
-        models: All that are needed: for a pipeline its components too.
+        models: All that are needed: the components too.
         name: The model to ask.
         items: The inputs.
         options: What the caller asks for.

@@ -64,6 +64,18 @@ _PINNED = (
         "paddlenlp-2.8.1-py3-none-any.whl",
         "8cb5324ee5c39d29264ec5049ea5a6beeebb04a625b5a5c519b92475ea7d067f",
     ),
+    Package(
+        "sacremoses",
+        "0.2.0",
+        "sacremoses-0.2.0-py3-none-any.whl",
+        "d413d118486b3a449f829566b3759a4b33bbc56b12496369316b52708585f594",
+    ),
+    Package(
+        "subword-nmt",
+        "0.3.8",
+        "subword_nmt-0.3.8-py3-none-any.whl",
+        "d22526b557752f35ac15e8ea384ea7773e50a51d966b8752d023d16cb87eac36",
+    ),
 )
 PACKAGES = {package.name: package for package in _PINNED}
 

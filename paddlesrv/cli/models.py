@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec, TensorSpec
     from paddlesrv.zoo.entries import Entry, Source
     from paddlesrv.zoo.store import InstalledModel
+
+T = TypeVar("T")
 
 PANEL = "Models"
 OWN = "own"
@@ -81,9 +84,9 @@ def list_models(
     """List the models there are, and which of them are here."""
     rows = _rows(shell)
     if task is not None:
-        rows = _only(rows, "task", task)
+        rows = only(rows, "task", task)
     if collection is not None:
-        rows = _only(rows, "collection", collection)
+        rows = only(rows, "collection", collection)
     _answer(shell.output, [row for row in rows if row.installed or not installed])
 
 
@@ -164,7 +167,7 @@ def _row(entry: Entry, installed: InstalledModel | None) -> Row:
     )
 
 
-def _only(rows: list[Row], field: str, wanted: str) -> list[Row]:
+def only(rows: Sequence[T], field: str, wanted: str) -> list[T]:
     """Rows with that value; an unknown value is an error that names those there are."""
     from paddlesrv.errors import NotFound
 

@@ -78,6 +78,9 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="SCORE", help="Leave out what is below.")
     ] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="With --json: the vector of each token as well.")
+    ] = False,
     gpu: options.Gpu = None,
     cpu: options.Cpu = False,
     precision: options.PrecisionFlag = None,
@@ -100,7 +103,9 @@ def predict(
         raise UsageError("--wait is for a server", hints=["name it: --url http://127.0.0.1:9393"])
     from paddlesrv.tasks.base import TaskOptions
 
-    asked = _Asked(shell, words, TaskOptions(top=top, threshold=threshold), text, draw)
+    asked = _Asked(
+        shell, words, TaskOptions(top=top, threshold=threshold, tokens=tokens), text, draw
+    )
     if url is not None:
         return _remote(shell, model, url, wait, running, asked)
     return _local(shell, model, running, asked)

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 from paddlesrv.cli.output import Output, human_size
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from paddlesrv.zoo.progress import Observer
+    from paddlesrv.cli.bars import Bars
 
 Ready = Callable[[str, Path], None]
 
@@ -23,48 +21,36 @@ STEP_PERCENT = 10
 
 
 @contextmanager
-def watching(output: Output, on_ready: Ready) -> Iterator[Observer]:
+def watching(
+    output: Output, on_ready: Ready, *, models: int | None = None
+) -> Iterator[Lines | Bars]:
     """An observer fit for the sink; bars are cleared away at the end.
 
     Args:
         output: Where it is seen.
         on_ready: Called with each model that is installed, and its path.
+        models: How many were asked for; several are counted, by `finished`.
     """
     if not output.bars:
-        yield Lines(output, on_ready)
+        yield Lines(output, on_ready, models)
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from paddlesrv.cli.bars import Bars
 
-    console = Console(stderr=True, no_color=not output.stderr_color)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    # stdout is data, and is not for the bars to redirect.
-    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    bars = Bars(output, on_ready, models)
     try:
-        yield Bars(output, on_ready, progress)
+        yield bars
     finally:
-        progress.stop()
+        bars.close()
 
 
 class Lines:
     """One plain line at the start of a file, each 10 %, and at its end."""
 
-    def __init__(self, output: Output, on_ready: Ready) -> None:
+    def __init__(self, output: Output, on_ready: Ready, models: int | None = None) -> None:
         self._output = output
         self._on_ready = on_ready
+        self._models = models
+        self._finished = 0
         self._said = 0
 
     def choosing(self, model: str) -> None:
@@ -73,7 +59,8 @@ class Lines:
     def source(self, model: str, kind: str, where: str, size: int | None) -> None:
         """Say what is tried."""
         self._said = 0
-        self._output.note(source_note(model, kind, where, size))
+        lead = counted(self._finished, self._models)
+        self._output.note(lead + source_note(model, kind, where, size))
 
     def bytes(self, model: str, done: int, total: int | None) -> None:
         """Say each tenth of a file of known size, once."""
@@ -97,53 +84,14 @@ class Lines:
         """Pass it on."""
         self._on_ready(model, path)
 
+    def finished(self) -> None:
+        """One more of the models that were asked for is done with, well or badly."""
+        self._finished += 1
 
-class Bars:
-    """One bar a file; lines go above the bars."""
 
-    def __init__(self, output: Output, on_ready: Ready, progress: Progress) -> None:
-        self._output = output
-        self._on_ready = on_ready
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def choosing(self, model: str) -> None:
-        """Nothing: the source that is tried says it."""
-
-    def source(self, model: str, kind: str, where: str, size: int | None) -> None:
-        """Say what is tried, and begin its bar."""
-        self._output.note(source_note(model, kind, where, size))
-        self._end_bar()
-        self._begin_bar(model, size)
-
-    def bytes(self, model: str, done: int, total: int | None) -> None:
-        """Move the bar."""
-        task = self._begin_bar(model, total) if self._task is None else self._task
-        self._progress.update(task, completed=done, total=total)
-
-    def note(self, text: str) -> None:
-        """Say it."""
-        self._output.note(text)
-
-    def warning(self, text: str) -> None:
-        """Say it."""
-        self._output.warning(text)
-
-    def ready(self, model: str, path: Path) -> None:
-        """End the bar and pass it on."""
-        self._end_bar()
-        self._on_ready(model, path)
-
-    def _begin_bar(self, model: str, total: int | None) -> TaskID:
-        self._progress.start()
-        self._task = self._progress.add_task(model, total=total)
-        return self._task
-
-    def _end_bar(self) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._progress.stop()  # until the next one: what is written meanwhile stays whole
-            self._task = None
+def counted(finished: int, models: int | None) -> str:
+    """What stands before a line about the one that comes after so many: `[3/42] `."""
+    return f"[{finished + 1}/{models}] " if models is not None and models > 1 else ""
 
 
 def source_note(model: str, kind: str, where: str, size: int | None) -> str:

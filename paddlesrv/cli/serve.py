@@ -364,7 +364,7 @@ def _routes(model: Located) -> list[str]:
     easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
     if model.task is None:
         return [tensors]
-    pipeline = model.entry is not None and model.entry.components
+    pipeline = model.entry is not None and model.entry.is_pipeline
     return [easy] if pipeline else [easy, tensors]
 
 

@@ -150,6 +150,8 @@ class HttpClient:
         query = {"top": str(options.top), **(more or {})}
         if options.threshold is not None:
             query["threshold"] = str(options.threshold)
+        if options.tokens:
+            query["tokens"] = "1"
         path = f"/predict/{quote(model, safe='')}"
         try:
             if item.kind == "image":

@@ -29,7 +29,7 @@ class LocalClient:
 
         Args:
             model: What is asked.
-            parts: For a pipeline, its component models.
+            parts: Its component models, if it has any.
             options: How each network runs.
 
         Raises:

@@ -18,6 +18,8 @@ _SEED = 20240229
 IMAGE_SIDE = 96  # a multiple of 32, as detectors want
 SEQUENCE = 8
 _IDS = 4  # every vocabulary has as many
+_PLAIN = {"segments": 0, "mask": 1}
+"""Inputs of text encoders that are no ids of a vocabulary: one segment, all of it looked at."""
 
 
 class _Sizes(NamedTuple):
@@ -64,6 +66,8 @@ def _tensor(
 
 
 def _values(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    if spec.role in _PLAIN:
+        return np.full(shape, _PLAIN[spec.role], dtype=spec.dtype)
     if spec.dtype == "bool":
         return np.ones(shape, dtype=np.bool_)
     if spec.dtype in ("float16", "float32", "float64"):

@@ -62,8 +62,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A model as engines and tasks see it. Paths are relative to the model's directory.
 
     For a model with one file per parameter, `params` is None and `program` lies in the directory
-    of its parameters. For a pipeline there are no files: `components` names, per role, the models
-    that it is made of.
+    of its parameters. `components` names, per role, other models that its task asks as well; a
+    pipeline has no network, and is made of nothing else.
     """
 
     name: str

@@ -15,5 +15,6 @@ RECIPES: Mapping[str, str] = {
     "efficientnet_lite": "paddlesrv.recipes.efficientnet_lite",
     "mobilenet_v2": "paddlesrv.recipes.mobilenet_v2",
     "sentence_encoder": "paddlesrv.recipes.sentence_encoder",
+    "transformer": "paddlesrv.recipes.transformer",
 }
 """Name in the catalogue -> module."""

@@ -101,19 +101,29 @@ def save_function(
                 )
                 self.add_parameter(attribute, parameter)
 
-        def forward(self, *tensors: Any) -> Any:
+        # As one list: what is exported cannot have a variable number of arguments.
+        def forward(self, tensors: list[Any]) -> Any:
             return forward({n: getattr(self, a) for n, a in self.names.items()}, *tensors)
 
-    save_layer(Network(), inputs, target)
+    _save(Network(), [_specs(inputs)], target)
 
 
 def save_layer(layer: Any, inputs: Sequence[Input], target: Path) -> None:
     """Write a paddle.nn.Layer for inference, as `inference.json` and `inference.pdiparams`."""
+    _save(layer, _specs(inputs), target)
+
+
+def _specs(inputs: Sequence[Input]) -> list[Any]:
     import paddle
 
-    layer.eval()
-    specs = [
+    return [
         paddle.static.InputSpec([None if side < 0 else side for side in shape], dtype, name)
         for name, dtype, shape in inputs
     ]
+
+
+def _save(layer: Any, specs: list[Any], target: Path) -> None:
+    import paddle
+
+    layer.eval()
     paddle.jit.save(layer, str(target / PREFIX), input_spec=specs)

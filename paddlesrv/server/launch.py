@@ -29,10 +29,10 @@ class LocalModel:
 def plan(
     configs: Sequence[ModelConfig], find: Callable[[str], LocalModel]
 ) -> list[tuple[ModelConfig, LocalModel]]:
-    """The models to start, in order: components before the pipelines that are made of them.
+    """The models to start, in order: components before the models that need them.
 
     A component that is configured itself keeps its own configuration; otherwise it takes that of
-    its pipeline.
+    the model that needs it.
     """
     found = [(config, find(config.name)) for config in configs]
     planned: dict[str, tuple[ModelConfig, LocalModel]] = {}
@@ -52,7 +52,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
     Raises:
         DeviceUnavailable: the engine does not run such files.
         IntegrityError: a file that a task needs is missing or damaged.
-        UsageError: a pipeline has a part without a task.
+        UsageError: a model has a part without a task.
     """
     made: list[ModelSetup] = []
     tasks: dict[str, Task] = {}
@@ -66,7 +66,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
         for name in spec.components.values():
             if name not in tasks:
                 raise UsageError(
-                    f"pipeline {spec.name} cannot be served: what the tensors of its part {name} "
+                    f"{spec.name} cannot be served: what the tensors of its part {name} "
                     "mean is not known",
                     hints=[f"serve the part by its tensors: paddlesrv serve {name}"],
                 )

@@ -62,6 +62,7 @@ def _predict(model: ServedModel) -> dict[str, Any]:
     parameters = [
         {"name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1}},
         {"name": "threshold", "in": "query", "schema": {"type": "number"}},
+        {"name": "tokens", "in": "query", "schema": {"type": "boolean"}},
         {"name": "timeout", "in": "query", "schema": {"type": "number"}, "description": "seconds"},
     ]
     answers: dict[str, Any] = {"application/json": {"schema": _ref("PredictResponse")}}
@@ -147,6 +148,7 @@ _SCHEMAS: dict[str, Any] = {
             "features": {"type": ["array", "object"]},
             "top": {"type": "integer", "minimum": 1},
             "threshold": {"type": "number"},
+            "tokens": {"type": "boolean"},
         },
     },
     "PredictResponse": {

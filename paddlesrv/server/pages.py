@@ -68,10 +68,10 @@ def _template() -> str:
 def _in_order(service: Service) -> list[ServedModel]:
     """What was asked for comes before what only serves as a part of it."""
     models = list(service.models.values())
-    return sorted(models, key=lambda model: bool(_pipelines(model, service)))
+    return sorted(models, key=lambda model: bool(_wholes(model, service)))
 
 
-def _pipelines(model: ServedModel, service: Service) -> list[str]:
+def _wholes(model: ServedModel, service: Service) -> list[str]:
     return [
         other.name
         for other in service.models.values()
@@ -94,7 +94,7 @@ def _model(model: ServedModel, service: Service) -> dict[str, Any]:
         "draws": task is not None and type(task).draw is not Task.draw,
         "sample": _sample(task),
         "components": setup.spec.components,
-        "part_of": _pipelines(model, service),
+        "part_of": _wholes(model, service),
         "runs": "" if pipeline else f"{options.engine} on {options.device}, {options.precision}",
         "max_batch_size": None if pipeline else setup.limits.max_batch_size,
         "inputs": described["inputs"],

@@ -86,7 +86,7 @@ def run_server(
 
     Args:
         config: Limits of the server; its models are in `models`.
-        models: In the order in which they start, components before pipelines.
+        models: In the order in which they start, components before what needs them.
         bound: Where to listen, from `bind`.
         announce: Called once, when every model is loaded and warm.
         stopping: Called once, when it begins to finish.

@@ -44,7 +44,7 @@ MAX_ITEMS = 256
 class ModelSetup:
     """All that is needed to serve one model: what it is, where it runs, how it queues.
 
-    For a pipeline (`spec.components`), only the task and the timeout count.
+    For a pipeline, only the task and the timeout count.
     """
 
     spec: ModelSpec
@@ -58,7 +58,10 @@ class ModelSetup:
 
 @dataclass
 class ServedModel:
-    """A model while it is served; `scheduler` is None for a pipeline."""
+    """A model while it is served; `scheduler` is None for a pipeline.
+
+    `components` are the served models that its task asks as well.
+    """
 
     setup: ModelSetup
     scheduler: Scheduler | None
@@ -71,10 +74,9 @@ class ServedModel:
 
     @property
     def ready(self) -> bool:
-        """Whether a request would be taken now; a pipeline is as ready as all its parts."""
-        if self.scheduler is not None:
-            return self.scheduler.ready
-        return all(c.ready for c in self.components)
+        """Whether a request would be taken now, by itself and by all that it asks."""
+        own = self.scheduler is None or self.scheduler.ready
+        return own and all(c.ready for c in self.components)
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,9 @@ class Service:
     # -- life --------------------------------------------------------------------------------
 
     def add(self, setup: ModelSetup, *, load_timeout: float) -> ServedModel:
-        """Begin to serve a model: its workers start loading. Components come before pipelines."""
-        if setup.spec.format == "pipeline":
-            components = [self.models[name] for name in setup.spec.components.values()]
-            served = ServedModel(setup, None, components)
-        else:
+        """Begin to serve a model: its workers start loading. Components come before the whole."""
+        scheduler = None
+        if setup.spec.format != "pipeline":
             scheduler = Scheduler(
                 setup.spec, setup.limits, ModelMetrics(self.metrics, setup.spec.name)
             )
@@ -126,7 +126,8 @@ class Service:
                 )
                 scheduler.add_worker(worker)
                 worker.start()
-            served = ServedModel(setup, scheduler)
+        components = [self.models[name] for name in setup.spec.components.values()]
+        served = ServedModel(setup, scheduler, components)
         self.models[served.name] = served
         for alias in setup.aliases:
             self._aliases[alias] = served

@@ -20,7 +20,10 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "text-line-orientation": ("paddlesrv.tasks.text_orientation", "TextOrientation"),
     "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),
     "ocr": ("paddlesrv.tasks.ocr", "Ocr"),
+    "text-embedding": ("paddlesrv.tasks.text_embedding", "TextEmbedding"),
+    "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
+    "translation": ("paddlesrv.tasks.translation", "Translate"),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""

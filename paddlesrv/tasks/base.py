@@ -32,6 +32,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     top: int = 5
     threshold: float | None = None
+    tokens: bool = False
+    """Whether a text's tokens are wanted one by one, where there is something to say of each."""
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -2,14 +2,14 @@
 
 Made for LAC (https://github.com/baidu/lac): the network is fed characters, or, if the model has
 a dictionary with role "segmentation", the words of that where it knows them. The answers are
-those of the Python package `lac` 2.1.2.
+those of the Python package `lac` 2.1.2, or of Paddle Serving's reader for its own, older network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,11 +28,23 @@ _UNKNOWN = "OOV"
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """There are none."""
+    """Whose rules for texts and tags the network was made for.
+
+    "lac-2": the text is fed as it is; a word begins at a tag that ends in B or S, and has the tag
+    of its last piece. "paddle-serving": white space around the text is left out; a word begins at a
+    tag that ends in B and at the first "O" in a row, and has the tag that it begins with. (There,
+    `LACReader.parse_result` means to compare with the tag before, but compares with a character
+    of the tag itself: at an "O" after the second character it fails, and no "O" begins a word.)
+    """
+
+    rules: Literal["lac-2", "paddle-serving"] = "lac-2"
 
 
 class Words(msgspec.Struct, frozen=True):
-    """The answer of `lexical-analysis`: the words, which joined are the text, and their tags."""
+    """The answer of `lexical-analysis`: the words, which joined are the text, and their tags.
+
+    By the rules of Paddle Serving, the text without white space around it.
+    """
 
     words: list[str]
     tags: list[str]
@@ -59,7 +71,7 @@ class LexicalAnalysis(ModelTask[Pieces]):
     ) -> None:
         """Read the dictionaries."""
         super().__init__(spec, root, components)
-        read_parameters(spec, Parameters)
+        self._lac_2 = read_parameters(spec, Parameters).rules == "lac-2"
         self.input = spec.input_by_role("words").name
         self.output = spec.output_by_role("tags").name
         self._ids = {word: _number(spec, id_) for id_, word in _pairs(spec, root, "words")}
@@ -81,6 +93,7 @@ class LexicalAnalysis(ModelTask[Pieces]):
             PayloadTooLarge: more than `MAX_CHARACTERS`.
         """
         text = plain_text(self, item)
+        text = text if self._lac_2 else text.strip()
         if not text:
             raise InvalidInput(f"{self.spec.name} got an empty text, and needs one character")
         if len(text) > MAX_CHARACTERS:
@@ -93,24 +106,26 @@ class LexicalAnalysis(ModelTask[Pieces]):
         return {self.input: Tensor(data, (0, len(ids)))}, Pieces(text, lengths)
 
     def post(self, outputs: Mapping[str, Tensor], state: Pieces, options: TaskOptions) -> Words:
-        """Words begin at tags that end in B or S; a word has the tag of its last piece."""
+        """Pieces joined to words by their tags, see `Parameters`."""
         numbers = outputs[self.output].data.reshape(-1).tolist()
         if len(numbers) != len(state.lengths):
             raise EngineError(
                 f"{self.spec.name} answers {len(numbers)} tags for {len(state.lengths)} pieces"
             )
         result = Words([], [])
-        start = 0
+        start, before = 0, ""
         for number, length in zip(numbers, state.lengths, strict=True):
             piece = state.text[start : start + length]
             start += length
             tag = self._tag(number)
-            if not result.words or tag.endswith(("B", "S")):
+            if not result.words or self._begins(tag, before):
                 result.words.append(piece)
-                result.tags.append(tag[:-2])
+                result.tags.append(tag[:-2] if self._lac_2 else tag.partition("-")[0])
             else:
                 result.words[-1] += piece
-                result.tags[-1] = tag[:-2]
+                if self._lac_2:
+                    result.tags[-1] = tag[:-2]
+            before = tag
         return result
 
     def example(self) -> TaskInput:
@@ -127,6 +142,12 @@ class LexicalAnalysis(ModelTask[Pieces]):
                 ids.append(self._ids.get(self._replaced.get(piece, piece), self._ids[_UNKNOWN]))
                 lengths.append(len(piece))
         return ids, lengths
+
+    def _begins(self, tag: str, before: str) -> bool:
+        """Whether a word begins at a tag, after a piece with that other one."""
+        if self._lac_2:
+            return tag.endswith(("B", "S"))
+        return tag.endswith("-B") or (tag == "O" and before != "O")
 
     def _tag(self, number: float) -> str:
         try:

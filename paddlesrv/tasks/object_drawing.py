@@ -15,7 +15,7 @@ from paddlesrv.tasks.fonts import font_for
 from paddlesrv.tasks.images import encode_png
 
 _TINT = 0.45
-_LABEL_SHARE = 28
+_LABEL_SHARE = 45
 """The picture's long side is as many label heights, within these bounds:"""
 _LABEL_PIXELS = (11, 60)
 _MARGIN = 2

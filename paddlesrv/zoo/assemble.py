@@ -98,7 +98,7 @@ def make_spec(
                 context={"member": record, "rule": "a name kept for the store"},
             )
     known = digests_of(staging, {**(digests or {}), **shipped})
-    if entry.components:
+    if entry.is_pipeline:
         return pipeline_spec(entry, files=files, digests=known), []
     directory = _network_directory(entry, staging)
     try:

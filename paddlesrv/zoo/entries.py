@@ -236,7 +236,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parameters: dict[str, Any] = {}
     files: dict[str, str] = {}
     components: dict[str, str] = {}
-    """For a pipeline: role -> name of the entry that fills it."""
+    """Role -> name of the entry that fills it: all that a pipeline is, and what the task of a
+    model with a network of its own needs besides."""
     requires: tuple[str, ...] = ()
     """Entries that a client of this one needs as well."""
     max_batch_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -267,6 +268,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return None
 
     @property
+    def is_pipeline(self) -> bool:
+        """Whether it has no network of its own, and so nothing to be fetched."""
+        return self.status == "pipeline"
+
+    @property
     def is_onnx(self) -> bool:
         """Whether its network is an ONNX file, which the engine paddle does not run."""
         packages = (source for source in self.sources if isinstance(source, WheelSource))
@@ -283,8 +289,6 @@ def _consistent(entry: Entry) -> None:
     if entry.status == "ready":
         if not entry.sources:
             raise ValueError("status `ready` needs at least one source")
-        if entry.components:
-            raise ValueError("`components` belong to status `pipeline` only")
     elif entry.sources or entry.extras:
         raise ValueError(f"status `{entry.status}` cannot have sources")
     elif entry.recipe is not None:
@@ -293,6 +297,6 @@ def _consistent(entry: Entry) -> None:
         if not entry.components:
             raise ValueError("status `pipeline` needs `components`")
     elif entry.components:
-        raise ValueError("`components` belong to status `pipeline` only")
+        raise ValueError("`components` do not go with status `needs-export`")
     elif not entry.notes:
         raise ValueError("status `needs-export` needs `notes` that say how to export it")

@@ -103,6 +103,11 @@ class Fetcher:
             self._here[key] = self._download(candidate, model)
         return self._here[key]
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether there is a file that `keep_only` could let go of."""
+        return bool(self._here)
+
     def keep_only(self, keys: Collection[str], *, unused: bool = False) -> None:
         """Let go of files that nobody will ask for again: all but those of `same_file`'s keys.
 

@@ -10,8 +10,6 @@ from collections.abc import Container, Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import msgspec
-
 from paddlesrv import __version__
 from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, SourceUnreachable, UsageError
 from paddlesrv.models.spec import Made
@@ -23,35 +21,11 @@ from paddlesrv.zoo.disk import clean_disk_errors
 from paddlesrv.zoo.entries import Entry, Source
 from paddlesrv.zoo.fetch import Fetched, Fetcher, same_file
 from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.outcomes import Outcome, Planned, PlannedSource, State
 from paddlesrv.zoo.progress import Observer, SilentObserver
 from paddlesrv.zoo.recipe import converting_note, make, needs_recipe, source_digests
 from paddlesrv.zoo.sources import Candidate
 from paddlesrv.zoo.store import InstalledModel, Record, Store, now
-
-
-class PlannedSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that would be tried; size in bytes, exact or as documented, if known."""
-
-    kind: str
-    where: str
-    size: int | None
-
-
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """What `get` would do for one model: nothing if it is installed, else try the sources."""
-
-    name: str
-    status: str
-    installed: bool
-    sources: tuple[PlannedSource, ...]
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one name: its models, each after what it needs, or why they are not here."""
-
-    name: str
-    models: tuple[InstalledModel, ...]
-    error: PaddlesrvError | None
 
 
 class Installer:
@@ -85,15 +59,17 @@ class Installer:
         Args:
             names: Names or aliases.
             source: Only sources of this kind ("https", "wheel", "file", "mirror").
-            from_: A URL, an archive or a directory to take one model from instead.
-            force: Install again what is there.
+            from_: A URL, an archive or a directory to take one model from instead; what it needs
+                besides comes from its sources.
+            force: Install again what is there; with `from_`, that model alone.
 
         Returns:
             The models, each after the models that it needs.
 
         Raises:
             NotFound: a name is not in the catalogue.
-            UsageError: `from_` with other than one model, or a kind of source that there is not.
+            UsageError: `from_` with other than one model that has files of its own, or a kind of
+                source that there is not.
             SourceUnreachable: no source of a model worked, or we are offline.
             IntegrityError: every source that answered gave wrong files.
             PaddlesrvError: the store cannot be written.
@@ -135,41 +111,54 @@ class Installer:
         """
         wanted = [(name, *self._with_needs([name])) for name in names]
         entries = {entry.name: entry for _, several, _ in wanted for entry in several}
-        if from_ is not None and (len(entries) != 1 or len(names) != 1 or wanted[0][2]):
+        one = wanted[0][1][-1] if len(wanted) == 1 and wanted[0][1] else None
+        if from_ is not None and (one is None or one.is_pipeline):
             raise UsageError(
                 "--from gives the files of one model",
                 hints=["get them one by one: paddlesrv get MODEL --from URL|PATH"],
             )
         done: dict[str, InstalledModel | PaddlesrvError] = {}
+        new: set[str] = set()
         with Fetcher(self._store, self._settings, self._observer, self._retry) as fetcher:
             for name, needed, own in wanted:
                 models, error = list(own), None
                 for entry in needed:
                     if entry.name not in done:
-                        anew = force or entry.name in again
-                        done[entry.name] = self._attempt(entry, fetcher, source, from_, anew)
-                        rest = [each for each in entries.values() if each.name not in done]
-                        fetcher.keep_only(
-                            self._keys(rest), unused=_may_succeed_later(done[entry.name])
-                        )
+                        its_from = from_ if entry is one else None
+                        forced = force and its_from == from_
+                        anew = forced or entry.name in again
+                        here = None if anew else self._here(entry)
+                        if here is None:
+                            new.add(entry.name)
+                            here = self._attempt(entry, fetcher, source, its_from, anew)
+                        done[entry.name] = here
+                        if not isinstance(here, PaddlesrvError):
+                            self._observer.ready(entry.name, here.path)
+                        if fetcher.holds_any:
+                            rest = [each for each in entries.values() if each.name not in done]
+                            fetcher.keep_only(self._keys(rest), unused=_may_succeed_later(here))
                     result = done[entry.name]
                     if isinstance(result, PaddlesrvError):
                         error = result
                         break
                     models.append(result)
-                yield Outcome(name=name, models=tuple(models), error=error)
+                state = _state(needed, new, error, from_)
+                yield Outcome(name=name, state=state, models=tuple(models), error=error)
+
+    def _here(self, entry: Entry) -> InstalledModel | PaddlesrvError | None:
+        """The model if it is installed; only its records are read."""
+        try:
+            return self._store.installed(entry.name)
+        except PaddlesrvError as error:
+            return error
 
     def _attempt(
         self, entry: Entry, fetcher: Fetcher, kind: str | None, from_: str | None, anew: bool
     ) -> InstalledModel | PaddlesrvError:
         try:
-            installed = None if anew else self._store.installed(entry.name)
-            if installed is None:
-                installed = self._install(entry, fetcher, kind, from_, anew)
+            return self._install(entry, fetcher, kind, from_, anew)
         except PaddlesrvError as error:
             return error
-        self._observer.ready(entry.name, installed.path)
-        return installed
 
     def _keys(self, entries: Sequence[Entry]) -> set[str]:
         """The files that these entries may ask for, as `same_file` has them."""
@@ -203,7 +192,8 @@ class Installer:
             for model in installed
         ]
         for entry in entries:
-            found = [] if entry.components else self._candidates(entry, source, from_)
+            its_from = from_ if entry is entries[-1] else None
+            found = [] if entry.is_pipeline else self._candidates(entry, source, its_from)
             planned.append(
                 Planned(
                     name=entry.name,
@@ -249,6 +239,8 @@ class Installer:
         manifest_dir = self._catalogue.path.parent
         if from_ is not None:
             return [sources.named(from_, entry.sources, manifest_dir)]
+        if entry.status == "needs-export":
+            return sources.exported(entry.name, self._settings.mirror)
         found = sources.candidates(
             entry.sources, entry.name, mirror=self._settings.mirror, manifest_dir=manifest_dir
         )
@@ -258,17 +250,14 @@ class Installer:
         self, entry: Entry, fetcher: Fetcher, kind: str | None, from_: str | None, force: bool
     ) -> InstalledModel:
         self._observer.choosing(entry.name)
-        if entry.status == "needs-export" and from_ is None:
-            raise SourceUnreachable(
-                f"nobody offers the files of {entry.name}; it must be exported first",
-                hints=[*entry.notes, f"then: paddlesrv get {entry.name} --from PATH"],
-            )
-        found = [] if entry.components else self._candidates(entry, kind, from_)
+        found = [] if entry.is_pipeline else self._candidates(entry, kind, from_)
+        if not found and entry.status == "needs-export":
+            raise _unoffered(entry)
         with clean_disk_errors(self._store), self._store.lock(entry.name, self._observer):
             installed = None if force else self._store.installed(entry.name)
             if installed is not None:
                 return installed
-            if entry.components:
+            if entry.is_pipeline:
                 return self._publish(entry, None, None, fetcher)
             return self._first_that_works(entry, found, fetcher)
 
@@ -285,6 +274,9 @@ class Installer:
                 failures.append((candidate, error))
                 if number < len(found):
                     self._observer.warning(f"{error.message}; trying the next source")
+        if entry.status == "needs-export" and all(c.kind == "mirror" for c, _ in failures):
+            errors = [error for _, error in failures if isinstance(error, IntegrityError)]
+            raise errors[0] if errors else _unoffered(entry, failures)
         raise _none_worked(entry, failures, offline=self._settings.offline)
 
     def _publish(
@@ -337,10 +329,30 @@ class Installer:
         return added
 
 
+def _state(
+    needed: Sequence[Entry], new: Container[str], error: PaddlesrvError | None, from_: str | None
+) -> State:
+    """What became of a name whose entries, the last of them its own, are these."""
+    if error is None:
+        return "installed" if any(entry.name in new for entry in needed) else "here"
+    unoffered = from_ is None and any(entry.status == "needs-export" for entry in needed)
+    return "skipped" if unoffered and isinstance(error, SourceUnreachable) else "failed"
+
+
 def _may_succeed_later(result: InstalledModel | PaddlesrvError) -> bool:
     """Whether it was not the files that failed (but, say, a full disk)."""
     of_files = (SourceUnreachable, IntegrityError)
     return isinstance(result, PaddlesrvError) and not isinstance(result, of_files)
+
+
+def _unoffered(
+    entry: Entry, failures: Sequence[tuple[Candidate, PaddlesrvError]] = ()
+) -> SourceUnreachable:
+    return SourceUnreachable(
+        f"nobody offers the files of {entry.name}; it must be exported first",
+        context={"mirror": "; ".join(_told(error) for _, error in failures)} if failures else None,
+        hints=[*entry.notes, f"then: paddlesrv get {entry.name} --from PATH"],
+    )
 
 
 def _none_worked(

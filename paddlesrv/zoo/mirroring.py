@@ -105,7 +105,7 @@ class MirrorWriter:
     def _bring(self, entry: Entry, index: MirrorIndex, fetcher: Fetcher) -> Mirrored:
         if refusal := self._refusal(entry):
             return Mirrored(name=entry.name, refusal=refusal)
-        if entry.components:
+        if entry.is_pipeline:
             return Mirrored(name=entry.name, size_bytes=0)
         known = {file.path: file for file in index.models.get(entry.name, ())}
         try:
@@ -218,7 +218,7 @@ class MirrorWriter:
     def _plan(self, entry: Entry, index: MirrorIndex) -> Mirrored:
         if refusal := self._refusal(entry):
             return Mirrored(name=entry.name, refusal=refusal)
-        if entry.components:
+        if entry.is_pipeline:
             return Mirrored(name=entry.name, size_bytes=0)
         known = {file.path: file for file in index.models.get(entry.name, ())}
         best: list[_Wanted] = []

@@ -28,7 +28,7 @@ class Holder(Protocol):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models, parts of pipelines as well."""
+        """The models, parts of others as well."""
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -58,7 +58,7 @@ def plan_removal(names: Sequence[str], store: Store, holders: Sequence[Holder]) 
         holders: The servers that run.
 
     Raises:
-        Busy: a server holds one of them, or an installed pipeline that stays needs it.
+        Busy: a server holds one of them, or an installed model that stays needs it.
     """
     wanted = list(dict.fromkeys(names))
     for name in wanted:
@@ -126,7 +126,7 @@ def _refuse_if_held(name: str, store: Store, holders: Sequence[Holder]) -> None:
 
 
 def _refuse_if_needed(wanted: Sequence[str], store: Store) -> None:
-    """A pipeline without one of its parts is of no use; what is removed together may go."""
+    """A model without one of its parts is of no use; what is removed together may go."""
     needed_by = [
         (part, name)
         for name in store.names()
@@ -135,13 +135,13 @@ def _refuse_if_needed(wanted: Sequence[str], store: Store) -> None:
         if part in wanted
     ]
     if needed_by:
-        pipelines = list(dict.fromkeys(name for _, name in needed_by))
+        wholes = list(dict.fromkeys(name for _, name in needed_by))
         parts = list(dict.fromkeys(part for part, _ in needed_by))
         raise Busy(
             f"{', '.join(parts)} {'is' if len(parts) == 1 else 'are'} needed by "
-            f"{', '.join(pipelines)}, which {'is' if len(pipelines) == 1 else 'are'} installed",
+            f"{', '.join(wholes)}, which {'is' if len(wholes) == 1 else 'are'} installed",
             context={part: f"a part of {name}" for part, name in needed_by},
-            hints=[f"remove them together: paddlesrv rm {shlex.join([*wanted, *pipelines])}"],
+            hints=[f"remove them together: paddlesrv rm {shlex.join([*wanted, *wholes])}"],
         )
 
 

@@ -13,7 +13,8 @@ import msgspec
 from paddlesrv.errors import NotFound, PaddlesrvError
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.entries import Entry
-from paddlesrv.zoo.install import Installer, Planned
+from paddlesrv.zoo.install import Installer
+from paddlesrv.zoo.outcomes import Planned
 from paddlesrv.zoo.store import Store
 from paddlesrv.zoo.verification import Verdict, look_at
 

@@ -58,6 +58,17 @@ def candidates(
     return [c for c in reversed(list(unique.values()))]
 
 
+def exported(model: str, mirror: str | None) -> list[Candidate]:
+    """Where a mirror may have what somebody exported of a model that nobody else offers.
+
+    It is `MODEL/MODEL.tar.gz`, put there by hand; `SHA256SUMS` may list it as any other file.
+    """
+    if mirror is None:
+        return []
+    basename = f"{safe_basename(model)}.tar.gz"
+    return [_mirrored(Candidate(kind="export", where=basename, basename=basename), model, mirror)]
+
+
 def of_kind(found: Sequence[Candidate], kind: str | None, model: str) -> list[Candidate]:
     """Only the candidates of one kind.
 

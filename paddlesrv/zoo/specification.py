@@ -51,6 +51,7 @@ def model_spec(
         params=_below(directory, signature.params),
         inputs=inputs,
         outputs=outputs,
+        components=entry.components,
         parameters=entry.parameters,
         files=files,
         max_batch_size=1 if whole else entry.max_batch_size or DEFAULT_MAX_BATCH_SIZE,
@@ -137,7 +138,7 @@ def _hinted(tensor: TensorSpec, hint: TensorHint) -> TensorSpec:
 def _with_counts(
     tensor: TensorSpec, outputs: Sequence[TensorSpec], aliases: dict[str, str]
 ) -> TensorSpec:
-    """`counts` as a tensor's name, where the catalogue has an alias; `lod` without such a tensor."""
+    """`counts` as the name of a tensor that is there; without one, the division is by `lod`."""
     if tensor.counts is None:
         return tensor
     names = {other.name for other in outputs}

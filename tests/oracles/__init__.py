@@ -1,1 +1,0 @@
-"""Ours beside the programs that it succeeds, run as they were published."""

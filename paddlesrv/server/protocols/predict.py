@@ -24,6 +24,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     features: list[Any] | dict[str, Any] | None = None
     top: int | None = None
     threshold: float | None = None
+    tokens: bool | None = None
 
 
 class PredictOptions(msgspec.Struct, frozen=True):
@@ -39,32 +40,35 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_query(query: bytes) -> PredictOptions:
-    """Options from `?top=3&threshold=0.5&draw=1&timeout=2`.
+    """Options from `?top=3&threshold=0.5&tokens=1&draw=1&timeout=2`.
 
     Raises:
         InvalidInput: an unknown option, or a value that is none.
     """
     if not query:
         return PredictOptions()
-    top, threshold, draw, timeout = 5, None, False, None
+    top, threshold, tokens, draw, timeout = 5, None, False, False, None
     try:
         for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True):
             if name == "top":
                 top = _at_least_one(int(value))
             elif name == "threshold":
                 threshold = float(value)
+            elif name == "tokens":
+                tokens = _flag(value)
             elif name == "draw":
-                draw = value.lower() not in ("", "0", "false", "no")
+                draw = _flag(value)
             elif name == "timeout":
                 timeout = float(value)
             else:
                 raise InvalidInput(
                     f"unknown option {name!r} in the query",
-                    context={"wanted": "top, threshold, draw, timeout"},
+                    context={"wanted": "top, threshold, tokens, draw, timeout"},
                 )
     except ValueError:
         raise InvalidInput(f"option {name!r} has no such value: {value!r}") from None
-    return PredictOptions(TaskOptions(top=top, threshold=threshold), draw, timeout)
+    task = TaskOptions(top=top, threshold=threshold, tokens=tokens)
+    return PredictOptions(task, draw, timeout)
 
 
 def decode(
@@ -136,6 +140,7 @@ def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], P
     task = TaskOptions(
         top=_at_least_one(message.top) if message.top is not None else task.top,
         threshold=message.threshold if message.threshold is not None else task.threshold,
+        tokens=message.tokens if message.tokens is not None else task.tokens,
     )
     return items, PredictOptions(task, options.draw, options.timeout)
 
@@ -149,6 +154,10 @@ def _from_base64(text: str) -> bytes:
         raise InvalidInput(
             "the picture is not base64", hints=["or send the picture itself as the body"]
         ) from None
+
+
+def _flag(value: str) -> bool:
+    return value.lower() not in ("", "0", "false", "no")
 
 
 def _at_least_one(value: int) -> int:

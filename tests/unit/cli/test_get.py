@@ -64,3 +64,22 @@ def test_files_that_nobody_needs_any_more_do_not_pile_up(shelf, store, paddlesrv
 def test_an_unknown_name_among_others_is_told_before_anything_is_fetched(shelf, paddlesrv):
     assert paddlesrv("get", "det", "nonesuch").code == 3
     assert shelf.downloads == 0
+
+
+def test_all_tells_what_became_of_each_and_a_further_run_changes_nothing(shelf, store, paddlesrv):
+    missing = models.wheel_source("none-1.whl", b"x", {"a/": "./"})
+    shelf.write([models.entry("broken", missing), *entries()])
+    ended = paddlesrv("get", "--all", "--json")
+    assert ended.code == 4
+    states = {model["name"]: model["state"] for model in ended.document["models"]}
+    assert states == {
+        "broken": "failed", "det": "installed", "rec": "installed", "pipe": "installed",
+        "lost": "skipped",
+    }  # fmt: skip
+    assert ended.document["error"]["code"] == "source-unreachable"
+    assert store.names() == ["det", "pipe", "rec"]
+    shelf.write(entries())
+    again = paddlesrv("get", "--all", "--json")
+    assert again.code == 0
+    assert again.document["counts"] == {"installed": 0, "here": 3, "skipped": 1, "failed": 0}
+    assert shelf.downloads == 1

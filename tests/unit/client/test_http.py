@@ -55,9 +55,13 @@ def ask(url, item=PICTURE, options=None):
 
 def test_a_picture_is_sent_as_it_is_with_options_in_the_query():
     with answering((200, ANSWER)) as (url, asked):
-        assert ask(url, options=TaskOptions(top=3, threshold=0.25)) == ANSWER
+        assert ask(url, options=TaskOptions(top=3, threshold=0.25, tokens=True)) == ANSWER
     assert asked == [
-        ("/predict/a%20model?top=3&threshold=0.25", "application/octet-stream", b"a picture")
+        (
+            "/predict/a%20model?top=3&threshold=0.25&tokens=1",
+            "application/octet-stream",
+            b"a picture",
+        )
     ]
 
 

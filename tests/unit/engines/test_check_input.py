@@ -54,3 +54,11 @@ def test_a_detector_gets_the_size_of_its_image_and_scale_1():
     inputs = check_input(spec(image, size, scale))
     assert inputs["im_shape"].data.tolist() == [[608.0, 608.0]]
     assert inputs["scale_factor"].data.tolist() == [[1.0, 1.0]]
+
+
+def test_an_encoder_gets_one_segment_all_of_which_is_looked_at():
+    segments = TensorSpec(name="s", dtype="int64", shape=(-1, 8, 1), role="segments")
+    mask = TensorSpec(name="m", dtype="float32", shape=(-1, 8, 1), role="mask")
+    inputs = check_input(spec(segments, mask))
+    assert not inputs["s"].data.any()
+    assert inputs["m"].data.tolist() == [[[1.0]] * 8]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from paddlesrv.errors import UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.launch import LocalModel, plan, setups
+from paddlesrv.server.service import Service
+from tests.server.harness import local_spec, setup
+from tests.standins import linear
 
 PART = ModelSpec(name="part", task="unheard-of", format="onnx", program="model.onnx")
 WHOLE = ModelSpec(name="whole", task="ocr", format="pipeline", components={"detection": "part"})
@@ -34,3 +39,27 @@ def test_a_pipeline_with_a_part_that_has_no_task_says_which() -> None:
     with pytest.raises(UsageError, match="its part part") as refused:
         setups(plan([config], MODELS.__getitem__))
     assert refused.value.hints == ("serve the part by its tensors: paddlesrv serve part",)
+
+
+def test_a_model_with_a_network_and_a_component_is_as_ready_as_both(tmp_path: Path) -> None:
+    linear.write_onnx(tmp_path)
+    part, front = local_spec(tmp_path, "part"), local_spec(tmp_path, "front")
+    front = msgspec.structs.replace(front, components={"reader": "part"})
+
+    async def main() -> None:
+        service = Service()
+        try:
+            for spec in (part, front):
+                service.add(setup(spec, tmp_path), load_timeout=60)
+            served = service.models["front"]
+            assert served.scheduler is not None
+            assert served.components == [service.models["part"]]
+            await service.loaded()
+            assert served.ready
+            await served.components[0].scheduler.close()
+            assert served.scheduler.ready
+            assert not served.ready
+        finally:
+            await service.close()
+
+    asyncio.run(main())

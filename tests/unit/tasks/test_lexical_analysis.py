@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -169,3 +170,27 @@ def test_latin_letters_and_digits_stay_together_and_others_do_not() -> None:
 
 def test_an_empty_dictionary_divides_into_characters() -> None:
     assert WordGraph([]).divide("你好") == ["你", "好"]
+
+
+def older(root: Path) -> LexicalAnalysis:
+    """By the rules of Paddle Serving's own network."""
+    spec = msgspec.structs.replace(lexical_spec(root), parameters={"rules": "paddle-serving"})
+    return LexicalAnalysis(spec, root)
+
+
+def test_by_the_older_rules_an_o_after_a_word_begins_one_and_words_have_their_first_tag(
+    tmp_path: Path,
+) -> None:
+    made = older(tmp_path)
+    assert answered(made, "你好xy你", [0, 3, 4, 4, 2]) == Words(
+        ["你好", "xy", "你"], ["n", "O", "v"]
+    )
+    assert answered(made, "xy好", [4, 4, 1]) == Words(["xy好"], ["O"])
+
+
+def test_by_the_older_rules_white_space_around_a_text_is_left_out(tmp_path: Path) -> None:
+    made = older(tmp_path)
+    assert fed(made, "\u3000 你 好\n") == [1, 0, 2]
+    assert answered(made, " 你好 ", [0, 1]) == Words(["你好"], ["n"])
+    with pytest.raises(InvalidInput, match="empty"):
+        made.pre(TaskInput("text", " \n"), ASKED)

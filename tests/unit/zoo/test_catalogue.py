@@ -195,15 +195,21 @@ class TestThePackagedManifest:
             "text-line-orientation": {"height", "width", "threshold"},
             "ocr": {"orientation"},
             "lexical-analysis": set(),
+            "sentiment-analysis": {"unknown_id"},
         }  # fmt: skip
         files = {
             "text-recognition": {"characters"},
             "lexical-analysis": {"words", "tags", "full_to_half"},
+            "text-embedding": {"vocabulary"},
+            "sentiment-analysis": {"vocabulary", "labels"},
         }
         seen = Counter(entry.task for entry in catalogue.entries)
         assert wanted.keys() <= seen.keys()
         for entry in catalogue.entries:
-            if entry.task in wanted:
+            # Two programs, two rules for tags.
+            if entry.name == "lac":
+                assert entry.parameters == {"rules": "paddle-serving"}
+            elif entry.task in wanted:
                 assert set(entry.parameters) == wanted[entry.task], entry.name
             assert files.get(entry.task, set()) <= set(entry.files), entry.name
 
@@ -404,7 +410,7 @@ class TestABadManifest:
             {"status": "pipeline", "sources": []},
             {"status": "needs-export", "notes": ["export it"]},
             {"status": "needs-export", "sources": []},
-            {"components": {"a": "a_net"}},
+            {"status": "needs-export", "sources": [], "notes": ["x"], "components": {"a": "b"}},
         ],
     )
     def test_with_a_status_that_its_sources_contradict_is_refused(self, load, change):
