@@ -64,7 +64,8 @@ class Table:
         return self._place + offset if offset else None
 
     def _behind(self, place: int) -> int:
-        return place + _number(self._data, "<I", place)
+        distance: int = _number(self._data, "<I", place)
+        return place + distance
 
     def _vector(self, field: int, size: int) -> tuple[int, int]:
         """Where the elements begin, and how many there are."""

@@ -58,7 +58,9 @@ def build(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     arrays = read_safetensors(weights_file(source, options))
     checkpoint = Named({name.removeprefix("bert."): array for name, array in arrays.items()})
     weights = _weights(checkpoint, config)
-    inputs = [(name, "int64", (-1, -1)) for name in ("input_ids", "token_type_ids", "mask")]
+    inputs = [
+        (name, "int64", (-1, -1)) for name in ("input_ids", "token_type_ids", "attention_mask")
+    ]
     save_function(_network(config), weights, inputs, target)
     shutil.copyfile(weights_file(source, options, "vocabulary"), target / VOCABULARY)
 
@@ -90,7 +92,7 @@ def _network(config: Config) -> Any:
         raise IntegrityError(f"its config.json divides {size} numbers among {heads} heads")
     width, layers, epsilon = size // heads, config.num_hidden_layers, config.layer_norm_eps
 
-    def forward(w: Any, input_ids: Any, token_type_ids: Any, mask: Any) -> Any:
+    def forward(w: Any, input_ids: Any, token_type_ids: Any, attention_mask: Any) -> Any:
         import paddle
         from paddle.nn import functional
 
@@ -104,7 +106,7 @@ def _network(config: Config) -> Any:
         def divided(x: Any) -> Any:
             return x.reshape([0, 0, heads, width]).transpose([0, 2, 1, 3])
 
-        kept = mask.astype("float32")
+        kept = attention_mask.astype("float32")
         hidden = (1.0 - kept).unsqueeze([1, 2]) * _MASKED
         positions = paddle.cumsum(paddle.ones_like(input_ids), 1) - 1
         x = functional.embedding(input_ids, w["word_embeddings"])

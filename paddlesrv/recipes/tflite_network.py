@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from paddlesrv.errors import IntegrityError
 from paddlesrv.recipes.export import Weights, save_function
 from paddlesrv.recipes.options import weights_file
@@ -69,15 +71,7 @@ def _check(operator: Operator, network: Network, made: set[int]) -> None:
     shapes = [network.shapes[each] for each in (inputs[0], operator.output)]
     known = inputs[0] in made and all(len(shape) == 4 for shape in shapes)
     if kind in _KERNELS:
-        weights = [network.constants.get(each) for each in inputs[1:]]
-        known &= len(weights) == 2 and all(weight is not None for weight in weights)
-        known = known and weights[0].ndim == 4 and weights[1].ndim == 1
-        known &= options.get("dilated", 1) == 1
-        if known and kind == TRANSPOSED:
-            sides = [(2 * before, after) for before, after in zip(*shapes, strict=True)][1:3]
-            known &= weights[0].shape[1:3] == (2, 2) and all(a == b for a, b in sides)
-        if known and kind == "DEPTHWISE_CONV_2D":
-            known &= weights[0].shape[3] == shapes[0][3]
+        known &= options.get("dilated", 1) == 1 and _has_weights(operator, network, shapes)
     elif kind == "AVERAGE_POOL_2D":
         known &= shapes[0][1:3] == (options.get("height"), options.get("width"))
         known &= shapes[1][1:3] == (1, 1)
@@ -92,6 +86,21 @@ def _check(operator: Operator, network: Network, made: set[int]) -> None:
             f"the network has a step {shown(kind)} of a kind that is not supported",
             context={"it makes": f"tensor {operator.output}, {list(shapes[-1])}"},
         )
+
+
+def _has_weights(operator: Operator, network: Network, shapes: list[tuple[int, ...]]) -> bool:
+    """Whether kernel and bias are constants, and of such shapes as its kind has here."""
+    weights = [network.constants.get(each) for each in operator.inputs[1:]]
+    if len(weights) != 2 or any(weight is None for weight in weights):
+        return False
+    kernel, bias = (np.asarray(weight) for weight in weights)
+    before, after = shapes
+    if kernel.ndim != 4 or bias.ndim != 1:
+        return False
+    if operator.kind == TRANSPOSED:
+        doubled = [2 * side for side in before[1:3]] == list(after[1:3])
+        return kernel.shape[1:3] == (2, 2) and doubled
+    return operator.kind == "CONV_2D" or kernel.shape[3] == before[3]
 
 
 def _function(network: Network) -> Any:
