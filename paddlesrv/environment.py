@@ -49,6 +49,8 @@ HEEDED = (
     Variable("PIP_INDEX_URL", "Package index for `wheel` sources, as pip has it."),
     Variable("PIP_EXTRA_INDEX_URL", "Further package indexes, as pip has it."),
     Variable("PIP_CONFIG_FILE", "pip's config file, where indexes and proxies may stand."),
+    Variable("npm_config_registry", "Registry for `tarball` sources, as npm has it."),
+    Variable("npm_config_userconfig", "npm's config file, instead of ~/.npmrc."),
     Variable("CUDA_VISIBLE_DEVICES", "GPUs that may be used; they are counted from 0 on."),
 )
 """Variables of others."""

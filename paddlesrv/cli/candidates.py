@@ -134,7 +134,7 @@ class _Line:
         known: dict[str, Callable[[], Iterable[Candidate]]] = {
             "MODEL": lambda: _models(shell, name),
             "TOPIC": _topics,
-            "KIND": lambda: [Candidate("https"), Candidate("wheel")],
+            "KIND": lambda: [Candidate("https"), Candidate("wheel"), Candidate("tarball")],
             "TASK": lambda: _of_catalogue(shell, "task"),
             "COLLECTION": lambda: _of_catalogue(shell, "collection"),
         }

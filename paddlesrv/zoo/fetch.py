@@ -20,9 +20,9 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo import network
 from paddlesrv.zoo.digests import sha256_of
 from paddlesrv.zoo.download import Means, Wanted, receive
-from paddlesrv.zoo.index import PackageIndex
 from paddlesrv.zoo.mirror_layout import SUMS, MirrorSums
 from paddlesrv.zoo.network import Retry
+from paddlesrv.zoo.packages import Packages
 from paddlesrv.zoo.partial import Partial
 from paddlesrv.zoo.progress import Observer
 from paddlesrv.zoo.sources import Candidate, safe_basename
@@ -68,7 +68,7 @@ class Fetcher:
         self._whole: dict[str, Partial] = {}
         self._stack = ExitStack()
         self._client: httpx.Client | None = None
-        self._index: PackageIndex | None = None
+        self._packages: Packages | None = None
         self._sums = MirrorSums(settings.mirror) if settings.mirror else None
 
     def __enter__(self) -> Fetcher:
@@ -174,11 +174,10 @@ class Fetcher:
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:
             return candidate.url or "", self._plain_client()
-        if self._index is None:
-            self._index = PackageIndex.of_user(self._settings.index_url)
-            self._stack.callback(self._index.close)
-        link = self._index.find(candidate.package, candidate.basename, candidate.sha256 or "")
-        return link.url, self._index.client(link.url)
+        if self._packages is None:
+            self._packages = Packages(self._settings.index_url)
+            self._stack.callback(self._packages.close)
+        return self._packages.address(candidate)
 
     def _plain_client(self) -> httpx.Client:
         if self._client is None:

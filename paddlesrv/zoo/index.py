@@ -8,7 +8,6 @@ catalogue holds. Nothing of a package is ever built, imported or run.
 from __future__ import annotations
 
 import re
-import ssl
 import time
 from contextlib import ExitStack
 from html.parser import HTMLParser
@@ -20,6 +19,7 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError, SourceUnreachable
 from paddlesrv.zoo import network
+from paddlesrv.zoo.certificates import verification
 from paddlesrv.zoo.network import Retry, mask
 from paddlesrv.zoo.pip_config import PipConfig, pip_config
 
@@ -77,7 +77,9 @@ class PackageIndex:
         if trusted not in self._clients:
             self._clients[trusted] = self._stack.enter_context(
                 network.open_client(
-                    verify=False if trusted else _verification(self._config.certificate),
+                    verify=False
+                    if trusted
+                    else verification(self._config.certificate, "python -m pip config debug"),
                     proxy=self._config.proxy,
                     stall_seconds=max(self._config.timeout_seconds or 0.0, network.STALL_SECONDS),
                 )
@@ -164,20 +166,6 @@ class PackageIndex:
 def normalized(package: str) -> str:
     """A package's name as the simple API writes it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()
-
-
-def _verification(certificate: str | None) -> ssl.SSLContext | bool:
-    if certificate is None:
-        return True
-    try:
-        if Path(certificate).is_dir():
-            return ssl.create_default_context(capath=certificate)
-        return ssl.create_default_context(cafile=certificate)
-    except OSError as error:
-        raise SourceUnreachable(
-            f"pip's certificate file {certificate} cannot be read: {error}",
-            hints=["see where it is set: python -m pip config debug"],
-        ) from error
 
 
 def _local(place: str) -> Path | None:

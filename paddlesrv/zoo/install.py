@@ -58,7 +58,7 @@ class Installer:
 
         Args:
             names: Names or aliases.
-            source: Only sources of this kind ("https", "wheel", "file", "mirror").
+            source: Only sources of this kind ("https", "wheel", "tarball", "file", "mirror").
             from_: A URL, an archive or a directory to take one model from instead; what it needs
                 besides comes from its sources.
             force: Install again what is there; with `from_`, that model alone.

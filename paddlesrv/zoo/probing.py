@@ -1,13 +1,13 @@
 """Asking the catalogue's addresses whether they answer; nothing is downloaded.
 
 Each address is asked once, by HEAD, or for its first byte where HEAD is not understood. Packages
-are looked up on the user's package index first. Few are asked at a time, with short time-outs.
+are looked up on the user's package index or registry first. Few are asked at a time, with short
+time-outs.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo import network, sources
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.entries import Entry
-from paddlesrv.zoo.index import PackageIndex
+from paddlesrv.zoo.packages import Packages
 from paddlesrv.zoo.sources import Candidate
 
 if TYPE_CHECKING:
@@ -61,16 +61,14 @@ class Prober:
         self._catalogue = catalogue
         self._settings = settings
         self._client = network.open_client(stall_seconds=ANSWER_SECONDS)
-        self._index: PackageIndex | None = None
-        self._index_lock = threading.Lock()
+        self._packages = Packages(settings.index_url)
 
     def __enter__(self) -> Prober:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._client.close()
-        if self._index is not None:
-            self._index.close()
+        self._packages.close()
 
     def ask(self, entries: Sequence[Entry]) -> Iterator[Answer]:
         """Ask every address of the entries, in their order.
@@ -142,12 +140,7 @@ class Prober:
     def _address(self, candidate: Candidate) -> tuple[str, httpx.Client]:
         if candidate.package is None:
             return candidate.url or "", self._client
-        with self._index_lock:
-            if self._index is None:
-                self._index = PackageIndex.of_user(self._settings.index_url)
-            index = self._index
-            link = index.find(candidate.package, candidate.basename, candidate.sha256 or "")
-            return link.url, index.client(link.url)
+        return self._packages.address(candidate)
 
     def _asked(self, url: str, client: httpx.Client) -> tuple[bool, str, int | None]:
         if (path := network.file_path(url)) is not None:

@@ -16,7 +16,9 @@ TRIES = 3
 _ABSENT = (404, 410)
 
 
-def read_small(client: httpx.Client, url: str, bytes_max: int) -> bytes | None:
+def read_small(
+    client: httpx.Client, url: str, bytes_max: int, headers: dict[str, str] | None = None
+) -> bytes | None:
     """The bytes at a URL (http, https or file); None if there is nothing.
 
     Raises:
@@ -30,7 +32,7 @@ def read_small(client: httpx.Client, url: str, bytes_max: int) -> bytes | None:
     failure: httpx.HTTPError | None = None
     for _ in range(TRIES):
         try:
-            with network.stream(client, url, {}) as response:
+            with network.stream(client, url, headers or {}) as response:
                 if response.status_code in _ABSENT:
                     return None
                 response.raise_for_status()

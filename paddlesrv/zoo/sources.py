@@ -15,13 +15,14 @@ import msgspec
 
 from paddlesrv.errors import UsageError
 from paddlesrv.zoo import network
-from paddlesrv.zoo.entries import FileSource, HttpsSource, Source, WheelSource
+from paddlesrv.zoo.entries import FileSource, HttpsSource, PackageSource, Source, TarballSource
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One place to try.
 
-    `url` is http(s) or file; None for a package's file, whose address its index tells. `pin` is
+    `url` is http(s) or file; None for a package's file, whose address its index tells; `version`
+    is there for an npm package, whose registry is asked for it. `pin` is
     the name under which a digest that nobody published is remembered; None where it is not (a
     local path that the user names is the user's own word). `listed` is MODEL/FILE for a file of a
     mirror, under which the mirror's own list may give a digest.
@@ -33,6 +34,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     path: Path | None = None
     package: str | None = None
+    version: str | None = None
     pin: str | None = None
     listed: str | None = None
     sha256: str | None = None
@@ -99,7 +101,12 @@ def named(place: str, sources: Sequence[Source], manifest_dir: Path) -> Candidat
     for known in (_candidate(source, manifest_dir) for source in sources):
         if known.basename == basename:
             return msgspec.structs.replace(
-                known, kind="from", where=where, url=place if is_url else None, path=path
+                known,
+                kind="from",
+                where=where,
+                url=place if is_url else None,
+                path=path,
+                package=None,
             )
     pin = network.without_credentials(place) if path is None else None
     return Candidate(
@@ -126,12 +133,14 @@ def _candidate(source: Source, manifest_dir: Path) -> Candidate:
             size=source.size,
             shown_size=source.size or source.approximate_size,
         )
-    if isinstance(source, WheelSource):
+    if isinstance(source, PackageSource):
+        npm = isinstance(source, TarballSource)
         return Candidate(
-            kind="wheel",
+            kind="tarball" if npm else "wheel",
             where=f"{source.package} {source.version} ({source.file})",
             basename=source.file,
             package=source.package,
+            version=source.version if npm else None,
             sha256=source.sha256,
             size=source.size,
             shown_size=source.size,

@@ -47,7 +47,7 @@ SPEC_FILE, RECORD_FILE = "spec.json", "install.json"
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """How a model came here; kept as `install.json`.
 
-    `source` is the kind ("https", "wheel", "file", "mirror", "pipeline", or one of
+    `source` is the kind ("https", "wheel", "tarball", "file", "mirror", "pipeline", or one of
     `OWN_SOURCES`), `where` the place without credentials, `sha256` the digest of what was fetched
     from there. `spec_sha256` is the digest of `spec.json`, which says what the files must be.
     """
