@@ -26,6 +26,10 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
     "translation": ("paddlesrv.tasks.translation", "Translate"),
+    "click-through-rate": (
+        "paddlesrv.tasks.click_through_rate",
+        "ClickThroughRatePrediction",
+    ),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""

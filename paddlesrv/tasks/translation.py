@@ -70,7 +70,7 @@ class Translate(ModelTask[None]):
         self._codes = _codes(spec, root) if "codes" in spec.files else None
         # The vocabulary tells how the training data was tokenized.
         self._split_hyphens = "@-@" in self._ids
-        self._escape = any(piece.startswith("&apos;") for piece in self._pieces)
+        self._escape = any(piece.startswith(("&apos;", "&quot;")) for piece in self._pieces)
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], None]:
         """The text as ids, 1 x pieces int64, the last of which is the end.

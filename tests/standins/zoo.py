@@ -29,7 +29,15 @@ from tests import packages
 Builder = Callable[[Path], None]
 """Writes, into an empty directory, what an archive unpacks to (or the file, if it is none)."""
 
-FAMILIES = ("classification", "detection", "reading", "segmentation", "language", "translation")
+FAMILIES = (
+    "classification",
+    "detection",
+    "reading",
+    "segmentation",
+    "language",
+    "translation",
+    "recommendation",
+)
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _HERE = Path(__file__).parent
 
