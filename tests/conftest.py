@@ -14,12 +14,11 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.install import Installer
 from paddlesrv.zoo.store import Store
+from tests.real_models import FETCHED
 
 # A busy machine must not fail a test: how long an example takes is not what is tested.
 hypothesis.settings.register_profile("paddlesrv", deadline=None)
 hypothesis.settings.load_profile("paddlesrv")
-
-REAL_MODELS = ("ocr", "LAC_2.1")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +27,7 @@ def model_home() -> Path:
     default = Path(__file__).parent.parent / ".cache" / "paddlesrv-tests"
     home = Path(os.environ.get("PADDLESRV_TEST_HOME", default)).absolute()
     settings = Settings(home=home)
-    Installer(Catalogue.load(), Store(settings.cache_dir), settings).get(REAL_MODELS)
+    Installer(Catalogue.load(), Store(settings.cache_dir), settings).get(FETCHED)
     return home
 
 

@@ -83,7 +83,7 @@ def decode_distances(
         kept = _best(best, how.score_threshold, how.candidates)
         middles = np.stack([kept % columns, kept // columns], axis=1).astype(np.float32)
         middles = (middles + np.float32(0.5)) * stride
-        reach = expected_bin(own[kept].reshape(len(kept), 4, -1)) * stride
+        reach = expected_bin(own[kept].reshape(len(kept), 4, own.shape[1] // 4)) * stride
         found_boxes.append(np.concatenate([middles - reach[:, :2], middles + reach[:, 2:]], axis=1))
         found_scores.append(own_scores[kept])
     return suppress(np.concatenate(found_boxes), np.concatenate(found_scores), how)

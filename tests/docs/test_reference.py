@@ -14,6 +14,11 @@ def test_a_page_is_not_stale(name):
     assert path.read_text(encoding="utf-8") == PAGES[name], f"renew it: {generate.COMMAND}"
 
 
+def test_the_list_of_models_is_not_stale():
+    text = generate.MODELS.read_text(encoding="utf-8")
+    assert text == generate.models_page(), f"renew it: {generate.COMMAND}"
+
+
 def test_there_is_no_page_that_nobody_writes():
     assert {path.name for path in generate.FOLDER.glob("*.md")} == set(PAGES)
 

@@ -1,7 +1,7 @@
-"""Paddle Serving's own readers of texts, as its client package has them, loaded one by one.
+"""Paddle Serving's own readers, as its client package has them, loaded one by one.
 
 The package as a whole imports OpenCV's windows, sentencepiece, and wget for what it lacks; none of
-it is needed for these. `six` and `sentencepiece` are put aside by what little of them is read.
+it is needed for these. `six`, `sentencepiece` and `shapely` are put aside by what little of them is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ _PACKAGE = "paddle_serving_app"
 
 
 @contextmanager
-def readers() -> Iterator[dict[str, Any]]:
+def readers(
+    *names: str,
+) -> Iterator[dict[str, Any]]:
     """The modules of the readers by name; afterwards the interpreter is as it was."""
+    names = names or ("tokenization", "chinese_bert_reader", "lac_reader", "senta_reader")
     before = dict(sys.modules)
     root = packages.unpacked("paddle-serving-app") / _PACKAGE
     try:
@@ -30,7 +33,9 @@ def readers() -> Iterator[dict[str, Any]]:
         six, sentencepiece = ModuleType("six"), ModuleType("sentencepiece")
         six.PY2, six.PY3 = False, True  # type: ignore[attr-defined]
         sys.modules |= {"six": six, "sentencepiece": sentencepiece}
-        names = ("tokenization", "chinese_bert_reader", "lac_reader", "senta_reader")
+        geometry = ModuleType("shapely.geometry")
+        geometry.Polygon = object  # type: ignore[attr-defined]  # for boxes of text only
+        sys.modules |= {"shapely": ModuleType("shapely"), "shapely.geometry": geometry}
         yield {name: importlib.import_module(f"{_PACKAGE}.reader.{name}") for name in names}
     finally:
         for name in set(sys.modules) - set(before):

@@ -143,7 +143,7 @@ def test_what_is_no_picture_is_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedMediaType) as caught:
         decode(data)
     assert name in caught.value.message
-    assert caught.value.context["accepted"] == "JPEG, PNG, WebP, BMP, TIFF"
+    assert caught.value.context["accepted"] == "JPEG, PNG, WebP, BMP, TIFF, GIF"
 
 
 def test_a_header_that_promises_too_much_is_refused_before_decoding() -> None:

@@ -235,11 +235,17 @@ def test_a_network_that_answers_other_classes_is_an_error(tmp_path: Path) -> Non
         task.post({"y": Tensor(np.ones((1, 5, 9), np.float32))}, None, ASKED)
 
 
-def test_a_network_with_the_decoder_inside_has_no_task_but_can_be_served(tmp_path: Path) -> None:
+def test_steps_that_come_end_to_end_are_read_as_those_that_do_not(tmp_path: Path) -> None:
     spec = recognition_spec(tmp_path)
+    plain = TextRecognition(spec, tmp_path)
     scores = msgspec.structs.replace(spec.outputs[0], lod_level=1, batching="lod")
-    assert make_task(spec, tmp_path) is not None
-    assert make_task(msgspec.structs.replace(spec, outputs=(scores,)), tmp_path) is None
+    inside = TextRecognition(msgspec.structs.replace(spec, outputs=(scores,)), tmp_path)
+    steps = np.full((3, len(plain.classes)), 0.01, np.float32)
+    steps[[0, 2], [1, 2]] = 0.9
+    steps[1, 0] = 0.9
+    expected = plain.post({plain.output: Tensor(steps[np.newaxis])}, None, ASKED)
+    assert expected.text == "".join(plain.classes[1:3])
+    assert inside.post({inside.output: Tensor(steps, (0, 3))}, None, ASKED) == expected
 
 
 # ---- all of them -------------------------------------------------------------------------------

@@ -142,19 +142,19 @@ class TestThePackagedManifest:
             for name, url in models.items():
                 entry = catalogue.get(name)
                 found = entry.sources[0].url if entry.sources else None
-                assert found == url, name
+                if entry.recipe is None:  # else what is fetched is no ready archive
+                    assert found == url, name
 
     def test_says_of_models_without_an_archive_what_they_are_instead(self, catalogue):
         statuses = {
             name: catalogue.get(name).status
             for models in SERVING_0_7.values()
             for name, url in models.items()
-            if url is None
+            if url is None and catalogue.get(name).recipe is None
         }
         assert statuses == {
             "ch_ppocr_mobile_v2.0": "pipeline",
             "ch_ppocr_server_v2.0": "pipeline",
-            "transformer": "needs-export",
             "wide&deep": "needs-export",
         }
 
