@@ -75,7 +75,7 @@ class Translator(paddle.nn.Layer):  # type: ignore[misc]
             )
             self.add_parameter(name.replace(".", "_"), parameter)
             self._weights[name] = parameter
-        words = self._weights["src_word_embedding.word_embedding.weight"]
+        words: Any = self._weights["src_word_embedding.word_embedding.weight"]
         self._source_words = words
         self._target_words = self._weights.get("trg_word_embedding.word_embedding.weight", words)
         self._head = self._weights.get("linear.weight")

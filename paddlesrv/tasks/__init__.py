@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from paddlesrv.tasks.base import Task
 
 TASKS: Mapping[str, tuple[str, str]] = {
+    "image-classification": ("paddlesrv.tasks.image_classification", "ImageClassification"),
+    "image-segmentation": ("paddlesrv.tasks.image_segmentation", "ImageSegmentation"),
     "text-detection": ("paddlesrv.tasks.text_detection", "TextDetection"),
     "text-line-orientation": ("paddlesrv.tasks.text_orientation", "TextOrientation"),
     "text-recognition": ("paddlesrv.tasks.text_recognition", "TextRecognition"),
@@ -24,6 +26,10 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
     "translation": ("paddlesrv.tasks.translation", "Translate"),
+    "click-through-rate": (
+        "paddlesrv.tasks.click_through_rate",
+        "ClickThroughRatePrediction",
+    ),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }
 """Task name -> its module and class."""

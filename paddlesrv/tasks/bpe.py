@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 MARKER = "@@"
@@ -76,12 +77,9 @@ def is_divided(text: str) -> bool:
 def _merged(word: str, codes: Codes, vocabulary: Collection[str]) -> list[str]:
     if len(word) == 1:
         return [word]
-    if codes.end_is_symbol:
-        symbols = [*word, _END]
-    else:
-        symbols = [*word[:-1], word[-1] + _END]
+    symbols = [*word, _END] if codes.end_is_symbol else [*word[:-1], word[-1] + _END]
     while len(symbols) > 1:
-        pairs = zip(symbols, symbols[1:], strict=False)
+        pairs = pairwise(symbols)
         ranked = [(codes.ranks[pair], pair) for pair in pairs if pair in codes.ranks]
         if not ranked:
             break

@@ -61,6 +61,19 @@ def paint_text(image: Array, lines: Sequence[tuple[str, Quad]]) -> Array:
     return np.hstack([paint_boxes(image, [box for _, box in lines]), panel])
 
 
+def paint_below(image: Array, text: str) -> Array:
+    """The picture with a strip below it that has the text, as large as it fits.
+
+    Args:
+        image: height x width x 3, BGR, uint8.
+        text: What is written; the strip stays white where no font has it.
+    """
+    height, width = image.shape[:2]
+    strip = text_picture(text, width, min(max(height, 16), 64))
+    painted: Array = np.vstack([image, strip])
+    return painted
+
+
 def text_picture(text: str, width: int, height: int) -> Array:
     """The text as large as it fits, black on white: height x width x 3, BGR, uint8."""
     canvas = Image.new("RGB", (width, height), "white")

@@ -32,13 +32,12 @@ MAX_PIXELS = 50_000_000
 
 MIN_SIDE_PIXELS = 1
 
-ACCEPTED = ("JPEG", "PNG", "WebP", "BMP", "TIFF")
-_DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+ACCEPTED = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
+_DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 # What people send by mistake, by the first bytes of the file: offset, bytes, name.
 _KNOWN = (
     (0, b"%PDF", "a PDF"),
-    (0, b"GIF8", "a GIF"),
     (4, b"ftypheic", "a HEIC picture"),
     (4, b"ftypheix", "a HEIC picture"),
     (4, b"ftypmif1", "a HEIF picture"),

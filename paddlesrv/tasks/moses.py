@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-NON_BREAKING = frozenset(
+_TITLES = (
     "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z "
-    "Adj Adm Adv Asst Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dr Drs Ens Gen Gov "
-    "Hon Hr Hosp Insp Lt MM MR MRS MS Maj Messrs Mlle Mme Mr Mrs Ms Msgr Op Ord Pfc Ph Prof Pvt "
-    "Rep Reps Res Rev Rt Sen Sens Sfc Sgt Sr St Supt Surg v vs i.e rev e.g Rs Nos Nr "
-    "Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec".split()
+    "Adj Adm Adv Asst Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dr Drs Ens Gen "
+    "Gov Hon Hr Hosp Insp Lt MM MR MRS MS Maj Messrs Mlle Mme Mr Mrs Ms Msgr Op Ord Pfc Ph "
+    "Prof Pvt Rep Reps Res Rev Rt Sen Sens Sfc Sgt Sr St Supt Surg v vs i.e rev e.g Rs Nos Nr "
+    "Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec"
 )
+NON_BREAKING = frozenset(_TITLES.split())
 """English words whose full stop does not end a sentence."""
 NON_BREAKING_BEFORE_NUMBERS = frozenset({"No", "Art", "pp"})
 
@@ -31,8 +32,9 @@ _OTHER = r"[\W\d_]"
 _SPECIAL = re.compile(r"([^\w\s.'`,-]|_)")
 _HYPHEN = re.compile(r"(?<=[^\W_])-(?=[^\W_])")
 _DOTS = re.compile(r"\.{2,}")
-# A comma stands alone but between digits; an apostrophe stands alone, or goes with the letters after
-# it. Each rule sees what those before it made; an apostrophe at an end of the text is seen by none.
+# A comma stands alone but between digits; an apostrophe stands alone, or goes with the letters
+# after it. Each rule sees what those before it made; an apostrophe at an end of the text is seen
+# by none.
 _RULES = (
     (re.compile(r"(\D),"), r"\1 , "),
     (re.compile(r",(\D)"), r" , \1"),
@@ -78,7 +80,7 @@ def tokenize(text: str, *, split_hyphens: bool = False, escape: bool = True) -> 
     text = " ".join(_full_stops(text.split()))
     tokens = _TRAILING.sub(" . ' ", text).split()
     kept = iter(dots)
-    tokens = [next(kept) if token == "\x00" else token for token in tokens]
+    tokens = [next(kept) if each == "\x00" else each for each in tokens]
     return [_escaped(token) for token in tokens] if escape else tokens
 
 

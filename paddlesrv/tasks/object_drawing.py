@@ -90,3 +90,43 @@ def _put(painted: Array, label: Array, box: tuple[float, float, float, float]) -
         y = max(0, min(round(box[1]), height - own_height))
     part = label[: height - y, : width - x]
     painted[y : y + part.shape[0], x : x + part.shape[1]] = part
+
+
+def paint_captions(image: Array, texts: Sequence[str], numbers: Sequence[int] = ()) -> Array:
+    """The picture with lines of text in its upper left corner.
+
+    Args:
+        image: height x width x 3, BGR, uint8; it is left as it is.
+        texts: From top to bottom; what does not fit into the picture is cut off.
+        numbers: The colour of each; counted from 0 without them.
+    """
+    painted: Array = image.copy()
+    pixels = min(_LABEL_PIXELS[1], max(_LABEL_PIXELS[0], max(image.shape[:2]) // _LABEL_SHARE))
+    below = 0
+    for place, text in enumerate(texts):
+        if below >= image.shape[0]:
+            break
+        label = _label(text, numbers[place] if numbers else place, pixels)
+        part = label[: image.shape[0] - below, : image.shape[1]]
+        painted[below : below + part.shape[0], : part.shape[1]] = part
+        below += label.shape[0] + 1
+    return painted
+
+
+def paint_classes(
+    image: Array, masks: Sequence[tuple[int, Array]], captions: Sequence[tuple[int, str]]
+) -> Array:
+    """The picture with masks as a tint, and captions in the same colours in its corner.
+
+    Args:
+        image: height x width x 3, BGR, uint8; it is left as it is.
+        masks: Number of a class, and its pixels (height x width, bool).
+        captions: Number of a class, and what is written of it.
+    """
+    painted: Array = image.copy()
+    for number, mask in masks:
+        tint = np.array(colour(number), np.float32) * _TINT
+        painted[mask] = (painted[mask] * (1 - _TINT) + tint).astype(np.uint8)
+    return paint_captions(
+        painted, [text for _, text in captions], [number for number, _ in captions]
+    )

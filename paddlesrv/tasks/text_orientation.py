@@ -15,7 +15,7 @@ from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
-from paddlesrv.tasks.drawing import sample_picture
+from paddlesrv.tasks.drawing import paint_below, sample_picture
 from paddlesrv.tasks.images import decode
 from paddlesrv.tasks.resources import picture_bytes, read_parameters
 from paddlesrv.tasks.tensors import normalise
@@ -82,6 +82,12 @@ class TextOrientation(ModelTask[None]):
         """Whether to turn the line: it is upside down, and the network is sure enough of it."""
         found = self.post(outputs, None, TaskOptions())
         return found.angle == 180 and found.score > self.parameters.threshold
+
+    def draw(self, image: Array, result: msgspec.Struct) -> Array | None:
+        """The line, and below it how it is turned."""
+        if not isinstance(result, Orientation):
+            return None
+        return paint_below(image, f"{result.angle}° {result.score:.2f}")
 
     def example(self) -> TaskInput:
         """One line of text."""

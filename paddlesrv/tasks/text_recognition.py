@@ -15,7 +15,7 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.ctc import Blank, alphabet, decode
-from paddlesrv.tasks.drawing import sample_picture
+from paddlesrv.tasks.drawing import paint_below, sample_picture
 from paddlesrv.tasks.images import decode as decode_picture
 from paddlesrv.tasks.resources import picture_bytes, read_lines, read_parameters
 from paddlesrv.tasks.tensors import normalise
@@ -47,19 +47,14 @@ class RecognisedText(msgspec.Struct, frozen=True):
 class TextRecognition(ModelTask[None]):
     """The text of one cut-out line, by a network that answers class scores per step.
 
-    A network with the decoder inside (output role "indices", a LoD tensor) is another kind and is
-    refused.
+    A network with the decoder inside answers the steps of all lines end to end (a LoD tensor), and
+    characters besides; these are the same as what the steps say, and are not read.
     """
 
     name = "text-recognition"
     accepts = ("image",)
     inputs = (Wanted("image", "float32", (-1, 3, -1, -1)),)
     outputs = (Wanted("scores", "float32", (-1, -1, -1)),)
-
-    @classmethod
-    def understands(cls, spec: ModelSpec) -> bool:
-        """Not networks that decode by themselves: their outputs are sequences of characters."""
-        return not spec.output_by_role("scores").lod_level
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
@@ -70,6 +65,7 @@ class TextRecognition(ModelTask[None]):
         self.input = spec.input_by_role("image").name
         output = spec.output_by_role("scores")
         self.output = output.name
+        self.end_to_end = output.lod_level > 0
         characters = read_lines(spec, root, "characters")
         self.classes = alphabet(characters, self.parameters.blank, self.parameters.space)
         declared = output.shape[-1] if output.shape else -1
@@ -100,13 +96,18 @@ class TextRecognition(ModelTask[None]):
         self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions
     ) -> RecognisedText:
         """The text and its score."""
-        scores = outputs[self.output].data[0]
+        scores = outputs[self.output].data
+        scores = scores if self.end_to_end else scores[0]
         if scores.ndim != 2 or scores.shape[1] != len(self.classes):
             raise EngineError(
                 f"{self.spec.name} answers scores of shape {scores.shape} for one line, "
                 f"expected steps x {len(self.classes)}"
             )
         return RecognisedText(*decode(scores, self.classes, self.parameters.blank))
+
+    def draw(self, image: Array, result: msgspec.Struct) -> Array | None:
+        """The line, and below it what was read."""
+        return paint_below(image, result.text) if isinstance(result, RecognisedText) else None
 
     def example(self) -> TaskInput:
         """One line of text, cut out as closely as text detection does."""

@@ -70,7 +70,7 @@ class Translate(ModelTask[None]):
         self._codes = _codes(spec, root) if "codes" in spec.files else None
         # The vocabulary tells how the training data was tokenized.
         self._split_hyphens = "@-@" in self._ids
-        self._escape = any(piece.startswith("&apos;") for piece in self._pieces)
+        self._escape = any(piece.startswith(("&apos;", "&quot;")) for piece in self._pieces)
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], None]:
         """The text as ids, 1 x pieces int64, the last of which is the end.
@@ -92,9 +92,7 @@ class Translate(ModelTask[None]):
         data = np.array([[*ids, self.parameters.end_id]], np.int64)
         return {self.input: Tensor(data)}, None
 
-    def post(
-        self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions
-    ) -> Translation:
+    def post(self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions) -> Translation:
         """The best `options.top` of the network's beams as texts."""
         found = outputs[self.output].data
         if found.ndim != 3 or found.shape[0] != 1 or found.shape[2] == 0:

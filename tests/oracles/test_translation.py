@@ -30,7 +30,9 @@ SENTENCES = [
 ]  # fmt: skip
 _random = random.Random(1)
 SENTENCES += [
-    "".join(_random.choices("ab A.B,,''\"-- 5 6 ..!?&|<>[]()@$%_/`é„“x's ", k=_random.randrange(30)))
+    "".join(
+        _random.choices("ab A.B,,''\"-- 5 6 ..!?&|<>[]()@$%_/`é„“x's ", k=_random.randrange(30))
+    )
     for _ in range(500)
 ]
 
@@ -86,7 +88,9 @@ def test_pieces_are_those_of_subword_nmt(
     codes = written.getvalue()
     if not versioned:
         codes = codes.partition("\n")[2]
-    words = ["".join(_random.choices("lowernstbandiq", k=_random.randint(1, 12))) for _ in range(999)]
+    words = [
+        "".join(_random.choices("lowernstbandiq", k=_random.randint(1, 12))) for _ in range(999)
+    ]
     pieces = {"lo@@", "w", "er", "n@@", "ew@@", "est", "b@@", "a", "a@@", "an@@"}
     vocabulary = pieces if few else {p + m for w in (*words, *text.split()) for m in ("", "@@")
                                      for i in range(len(w)) for p in (w[i:j] for j in range(i + 1, len(w) + 1))}  # fmt: skip  # noqa: E501

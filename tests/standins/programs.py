@@ -40,7 +40,7 @@ class Program:
     def add(
         self,
         kind: str,
-        inputs: dict[str, Variable],
+        inputs: dict[str, Any],
         output: str = "Out",
         *,
         dtype: str = "float32",
@@ -62,7 +62,10 @@ class Program:
             }
             block.append_op(
                 type=kind,
-                inputs={key: [value] for key, value in inputs.items()},
+                inputs={
+                    key: value if isinstance(value, list) else [value]
+                    for key, value in inputs.items()
+                },
                 outputs={key: [value] for key, value in made.items()},
                 attrs=attributes,
             )

@@ -40,7 +40,7 @@ _INNER = 64
 
 def codes(count: int) -> Array:
     """Codes of `count` words: balanced, and far from each other."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(11)
     found: list[Array] = []
     while len(found) < count:
         code = np.zeros(WIDTH)
@@ -49,7 +49,7 @@ def codes(count: int) -> Array:
             signs = random.permutation([1.0] * (length // 2) + [-1.0] * (length - length // 2))
             sizes = signs * random.uniform(0.8, 1.2, length)
             code[part] = sizes - sizes.mean()
-        if all(abs(code @ other) < 18 for other in found):
+        if all(abs(code @ other) < 12 for other in found):
             found.append(code)
     return np.array(found)
 
@@ -86,7 +86,7 @@ def weights() -> dict[str, Array]:
         own, its = table[VOCABULARY.index(word)], table[VOCABULARY.index(translated)]
         inward[:, unit] = own / (own @ own) * 44
         outward[unit] = (its - own) * _SIZE / 22
-    linear(f"{encoder}.linear1", inward, np.full(_INNER, -48.0))
+    linear(f"{encoder}.linear1", inward, np.full(_INNER, -52.0))
     linear(f"{encoder}.linear2", outward)
     linear(f"{decoder}.linear1", np.zeros((WIDTH, _INNER)))
     linear(f"{decoder}.linear2", np.zeros((_INNER, WIDTH)))

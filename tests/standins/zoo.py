@@ -30,9 +30,14 @@ Builder = Callable[[Path], None]
 """Writes, into an empty directory, what an archive unpacks to (or the file, if it is none)."""
 
 FAMILIES = (
-    "classification", "detection", "reading", "segmentation", "language", "translation",
+    "classification",
+    "detection",
+    "reading",
+    "segmentation",
+    "language",
+    "translation",
     "recommendation",
-)  # fmt: skip
+)
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _HERE = Path(__file__).parent
 

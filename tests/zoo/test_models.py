@@ -24,10 +24,14 @@ TABLE = pytest.mark.parametrize(("family", "row"), ROWS, ids=[row.model for _, r
 VISUAL = [(family, row) for family, row in ROWS if isinstance(row.inputs[0], bytes)]
 
 
+TENSORS_ONLY = {"criteo_ctr_with_cube"}
+"""Served by their tensors: what belongs to an id lies in a table that nothing here reads yet."""
+
+
 def test_every_model_of_paddle_serving_has_a_row() -> None:
     listed = {e.name for e in Catalogue.load().entries if e.collection == ANCESTOR}
     assert len(listed) == 42
-    assert {row.model for _, row in ROWS} == listed
+    assert {row.model for _, row in ROWS} == listed - TENSORS_ONLY
 
 
 @TABLE
@@ -87,6 +91,9 @@ def test_every_source_of_a_standin_is_one_of_the_catalogue() -> None:
     for key in zoo.all_standins():
         model, _, file = key.partition("/")
         entry = catalogue.resolve(model).entry
+        if entry.status == "needs-export":  # a mirror may hold what an organisation made itself
+            assert file == f"{entry.slug}.tar.gz"
+            continue
         sources = (*entry.sources, *(extra.source for extra in entry.extras))
         assert any(str(source).find(file) >= 0 for source in sources), key
 
