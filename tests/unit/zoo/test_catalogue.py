@@ -333,7 +333,7 @@ class TestSearch:
         [
             ("ocr", "ocr"),
             ("resnet50", "ResNet50_vd"),
-            ("face", "blazeface"),
+            ("face", "ssd_mobilenet_v1_face"),
             ("sentiment", "senta_bilstm"),
             ("faster rcnn hrnet", "faster_rcnn_hrnetv2p_w18_1x"),
             ("segmentation", "deeplabv3"),
