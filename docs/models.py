@@ -13,10 +13,11 @@ TITLES = {"paddle-serving-0.7": "The 42 models of Paddle Serving 0.7", "packages
 _INTRODUCTION = """\
 One row a model. `paddlesrv info MODEL` tells more of each: notes, licence, sizes, parameters.
 
-*Tensors* are those that the catalogue speaks of; a model's own files say the rest. *Tested on* says
-what the tests get, serve and ask: **real weights**, or a **stand-in**: an archive of the same
-layout with the same tensors, whose small network is made for the tests, since the published one cannot be
-fetched everywhere. A stand-in proves pre- and post-processing, not what a network has learnt."""
+*Tensors* are those that the catalogue speaks of; a model's own files say the rest. *Tested on*
+says what the tests get, serve and ask: **real weights**, or a **stand-in**: an archive of the
+same layout with the same tensors, whose small network is made for the tests, since the published
+one cannot be fetched everywhere. A stand-in proves pre- and post-processing, not what a network
+has learnt."""
 
 
 def page(mark: str) -> str:

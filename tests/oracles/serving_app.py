@@ -1,7 +1,8 @@
 """Paddle Serving's own readers, as its client package has them, loaded one by one.
 
 The package as a whole imports OpenCV's windows, sentencepiece, and wget for what it lacks; none of
-it is needed for these. `six`, `sentencepiece` and `shapely` are put aside by what little of them is read.
+it is needed for these. `six`, `sentencepiece` and `shapely` are put aside by
+what little of them is read.
 """
 
 from __future__ import annotations
