@@ -145,7 +145,8 @@ class ImageSegmentation(ModelTask[Size]):
         if p.output == "scores" and found.ndim == 3 and len(found) == p.classes:
             best: Array = np.argmax(found, axis=0).astype(np.uint8)
             return best
-        found = np.squeeze(found)
+        if found.ndim == 3:  # one channel, first or last
+            found = found[0] if len(found) == 1 else found[..., 0] if found.shape[2] == 1 else found
         if found.ndim != 2 or p.output == "scores":
             raise EngineError(
                 f"{self.spec.name} answers a mask of shape {answer.shape}, which is none of "
