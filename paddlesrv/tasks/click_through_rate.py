@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from paddlesrv.errors import EngineError, InvalidInput
+from paddlesrv.errors import EngineError, IntegrityError, InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
+from paddlesrv.tasks.embedding_table import EmbeddingTable
 from paddlesrv.tasks.feature_hash import feature_id
 from paddlesrv.tasks.resources import read_parameters
 
@@ -34,7 +35,8 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `categorical` and `dense` say how many there are of each. Ids are below `hash_size`; a value
     that is missing has the id `missing_id`, or without that the id of the empty text. A number x
     goes in as (x - `dense_minimum`) / `dense_range`, a missing one as 0. `positive_index` is the
-    place of the click's probability in what the network answers.
+    place of the click's probability in what the network answers. `table` is the directory, in the
+    model's own, of the embeddings of a network that takes embeddings (`embedding_table`).
     """
 
     categorical: Annotated[int, msgspec.Meta(ge=1)] = 26
@@ -44,6 +46,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dense_minimum: tuple[float, ...] = ()
     dense_range: tuple[float, ...] = ()
     positive_index: Annotated[int, msgspec.Meta(ge=0)] = 1
+    table: Annotated[str, msgspec.Meta(pattern=r"^\w[\w./-]*\Z")] | None = None
 
 
 class ClickThroughRate(msgspec.Struct, frozen=True):
@@ -67,13 +70,18 @@ class ClickThroughRatePrediction(ModelTask[None]):
 
     @classmethod
     def understands(cls, spec: ModelSpec) -> bool:
-        """Not networks that take embeddings: what belongs to an id is not in their files."""
-        return all(t.dtype == "int64" for t in spec.inputs if _slot_of(t) is not None)
+        """Not networks that take embeddings, unless the model has a table of them."""
+        ids = all(t.dtype == "int64" for t in spec.inputs if _slot_of(t) is not None)
+        return ids or bool(spec.parameters.get("table"))
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
     ) -> None:
-        """Read the parameters, and find the inputs."""
+        """Read the parameters, find the inputs, and map the table.
+
+        Raises:
+            IntegrityError: the table is not there, is damaged, or is not the network's.
+        """
         super().__init__(spec, root, components)
         self.parameters = read_parameters(spec, Parameters)
         numbered = [(_slot_of(t), t) for t in spec.inputs]
@@ -81,6 +89,14 @@ class ClickThroughRatePrediction(ModelTask[None]):
         self.slots = [tensor for _, _, tensor in slots]
         self.dense = next((t for t in spec.inputs if t.role == "dense"), None)
         self.output = spec.output_by_role("scores").name
+        table = self.parameters.table
+        self.table = EmbeddingTable(root / table) if table is not None else None
+        wanted = {t.shape[-1] for t in self.slots if t.shape} - {-1}
+        if self.table is not None and wanted - {self.table.dimensions}:
+            raise IntegrityError(
+                f"{table} of {spec.name} has vectors of {self.table.dimensions}, and the network "
+                f"takes {', '.join(map(str, sorted(wanted)))}"
+            )
         self.names = {t.name: t.name for t in spec.inputs} | {
             alias: name for alias, name in spec.aliases.items() if spec.input(name) is not None
         }
@@ -190,8 +206,11 @@ class ClickThroughRatePrediction(ModelTask[None]):
             raise InvalidInput(
                 f"category {slot} of the row has {len(values)} values", context={"wanted": wanted}
             )
-        ids = np.array([[self._id(slot, each)] for each in values], np.int64)
-        return Tensor(ids, (0, len(ids)) if tensor.lod_level else None)
+        ids = [self._id(slot, each) for each in values]
+        offsets = (0, len(ids)) if tensor.lod_level else None
+        if self.table is not None:
+            return Tensor(self.table.vectors(ids), offsets)
+        return Tensor(np.array(ids, np.int64)[:, np.newaxis], offsets)
 
     def _id(self, slot: int, value: Any) -> int:
         p = self.parameters

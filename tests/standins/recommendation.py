@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,70 @@ def _wide_and_deep(directory: Path) -> None:
     serving_conf.write_client(directory / "serving_client", its_feeds, fetches)
 
 
+DIMENSIONS = 2
+TABLE_IDS = range(5000)
+"""Ids that cube's table knows; others are zeros."""
+EMBEDDING_WEIGHTS = _random.normal(0, 1, (SLOTS * DIMENSIONS, 1))
+
+
+def embedding(number: int) -> list[float]:
+    """What cube's table holds of an id."""
+    return [float(of_id(number)), number % 3 - 1.0] if number in TABLE_IDS else [0.0, 0.0]
+
+
+def probability_by_cube(slots: Sequence[Sequence[int]], dense: Sequence[float]) -> float:
+    """The click's probability, worked out without the network."""
+    pooled = [np.sum([embedding(each) for each in ids], axis=0) for ids in slots]
+    total = np.concatenate(pooled) @ EMBEDDING_WEIGHTS[:, 0] + np.dot(dense, DENSE_WEIGHTS[:, 0])
+    return float(1 / (1 + np.exp(-total)))
+
+
+def write_cube(place: Path) -> None:
+    """A table as cube's builder leaves it, in two files of values."""
+    place.mkdir(parents=True)
+    index, data = bytearray(), [bytearray(), bytearray()]
+    for number in TABLE_IDS:
+        block = number % 2
+        index += struct.pack("<QQ", number, block << 32 | len(data[block]))
+        data[block] += struct.pack(f"<I{DIMENSIONS}f", 4 + 4 * DIMENSIONS, *embedding(number))
+    (place / "index.n").write_bytes(struct.pack("<iIIQ", 0, len(TABLE_IDS), 1, len(index)))
+    (place / "index.0").write_bytes(index)
+    (place / "data.n").write_bytes(struct.pack("<III", 2, *map(len, data)))
+    for block, content in enumerate(data):
+        (place / f"data.{block}").write_bytes(content)
+
+
+def _criteo_ctr_with_cube(directory: Path) -> None:
+    from tests.standins.programs import Program
+
+    program = Program()
+    names = [f"embedding_{i}.tmp_0" for i in range(SLOTS)]
+    feeds = [program.feed(name, (-1, DIMENSIONS), "float32", lod=True) for name in names]
+    pooled = [
+        program.add(
+            "sequence_pool", {"X": each}, others=("MaxIndex",), pooltype="SUM", pad_value=0.0,
+            is_test=True,
+        )
+        for each in feeds
+    ]  # fmt: skip
+    dense = program.feed("dense_input", (-1, DENSE), "float32")
+    together = program.add("concat", {"X": [*pooled, dense]}, axis=1)
+    weights = np.vstack([EMBEDDING_WEIGHTS, DENSE_WEIGHTS])
+    both = _weighed(program, together, np.hstack([np.zeros_like(weights), weights]))
+    prob = program.add("softmax", {"X": both}, axis=1)
+    server, client = directory / "models/ctr_serving_model_kv", directory / "models/ctr_client_conf"
+    program.save(server, [dense, *feeds], [prob])
+    its_feeds = [Variable("dense_input", "dense_input", (DENSE,))]
+    its_feeds += [Variable(name, name, (DIMENSIONS,), lod=True) for name in names]
+    fetches = [Variable(prob.name, "prob", (2,))]
+    serving_conf.write(server, its_feeds, fetches)
+    serving_conf.write_client(client, its_feeds, fetches)
+    write_cube(directory / "models/data")
+
+
 STANDINS: dict[str, Callable[[Path], None]] = {
     "criteo_ctr/criteo_ctr_demo_model.tar.gz": _criteo_ctr,
+    "criteo_ctr_with_cube/ctr_cube_unittest.tar.gz": _criteo_ctr_with_cube,
     # Nobody offers it: this is what an organisation's mirror would hold of its own training.
     "wide&deep/wide_deep.tar.gz": _wide_and_deep,
 }

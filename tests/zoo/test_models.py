@@ -24,14 +24,10 @@ TABLE = pytest.mark.parametrize(("family", "row"), ROWS, ids=[row.model for _, r
 VISUAL = [(family, row) for family, row in ROWS if isinstance(row.inputs[0], bytes)]
 
 
-TENSORS_ONLY = {"criteo_ctr_with_cube"}
-"""Served by their tensors: what belongs to an id lies in a table that nothing here reads yet."""
-
-
 def test_every_model_of_paddle_serving_has_a_row() -> None:
     listed = {e.name for e in Catalogue.load().entries if e.collection == ANCESTOR}
     assert len(listed) == 42
-    assert {row.model for _, row in ROWS} == listed - TENSORS_ONLY
+    assert {row.model for _, row in ROWS} == listed
 
 
 @TABLE

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from paddlesrv.tasks.feature_hash import feature_id
-from tests.standins.recommendation import IDS, probability
+from tests.standins.recommendation import IDS, probability, probability_by_cube
 from tests.zoo.row import Input, Row
 
 TEXTS = [f"value-{i}" for i in range(25)]
@@ -29,6 +29,15 @@ WIDE: list[tuple[Input, list[list[int]], list[float]]] = [
      [[i] for i in range(1, 27)], NUMBERS),
 ]  # fmt: skip
 
+CUBE: list[tuple[Input, list[list[int]], list[float]]] = [
+    ({"dense_input": NUMBERS, **{f"embedding_{i}.tmp_0": [i, 40 * i] for i in range(26)}},
+     [[i, 40 * i] for i in range(26)], NUMBERS),
+    # Numbers of Criteo's are scaled; the ids of these texts are not in the table, but for one.
+    ([20, 600, *[None] * 11, *TEXTS, 77], [*HASHED, [77]], [1, 1, *[0] * 11]),
+    ({"dense_input": NUMBERS, **{f"embedding_{i}.tmp_0": 3 * i for i in range(26)}},
+     [[3 * i] for i in range(26)], NUMBERS),
+]  # fmt: skip
+
 
 def _check(expected: list[float]) -> Callable[[int, dict[str, Any]], None]:
     def check(number: int, result: dict[str, Any]) -> None:
@@ -40,6 +49,11 @@ def _check(expected: list[float]) -> Callable[[int, dict[str, Any]], None]:
 
 ROWS = [
     Row("criteo_ctr", [row for row, _ in CRITEO], _check([probability(ids) for _, ids in CRITEO])),
+    Row(
+        "criteo_ctr_with_cube",
+        [row for row, _, _ in CUBE],
+        _check([probability_by_cube(ids, numbers) for _, ids, numbers in CUBE]),
+    ),
     Row(
         "wide&deep",
         [row for row, _, _ in WIDE],
