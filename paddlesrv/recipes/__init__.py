@@ -17,6 +17,7 @@ RECIPES: Mapping[str, str] = {
     "sentence_encoder": "paddlesrv.recipes.sentence_encoder",
     "ssd_mobilenet": "paddlesrv.recipes.ssd_mobilenet",
     "tflite_network": "paddlesrv.recipes.tflite_network",
+    "wide_and_deep": "paddlesrv.recipes.wide_and_deep",
     "transformer": "paddlesrv.recipes.transformer",
 }
 """Name in the catalogue -> module."""

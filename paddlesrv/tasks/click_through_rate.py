@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from paddlesrv.errors import EngineError, IntegrityError, InvalidInput
+from paddlesrv.models.feature_hash import feature_id
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions
 from paddlesrv.tasks.embedding_table import EmbeddingTable
-from paddlesrv.tasks.feature_hash import feature_id
 from paddlesrv.tasks.resources import read_parameters
 
 MAX_IDS = 1000

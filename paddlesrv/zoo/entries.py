@@ -295,8 +295,8 @@ def _consistent(entry: Entry) -> None:
             raise ValueError("status `ready` needs at least one source")
     elif entry.sources or entry.extras:
         raise ValueError(f"status `{entry.status}` cannot have sources")
-    elif entry.recipe is not None:
-        raise ValueError("`recipe` belongs to status `ready` only")
+    elif entry.recipe is not None and entry.status != "needs-export":
+        raise ValueError("`recipe` belongs to entries with files of their own")
     elif entry.status == "pipeline":
         if not entry.components:
             raise ValueError("status `pipeline` needs `components`")

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paddlesrv.errors import InvalidInput
+from paddlesrv.models.feature_hash import feature_id
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.tasks import make_task
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 from paddlesrv.tasks.click_through_rate import ClickThroughRatePrediction
-from paddlesrv.tasks.feature_hash import feature_id
 
 ASKED = TaskOptions()
 VECTORS = (27588, 493780, 61)

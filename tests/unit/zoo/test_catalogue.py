@@ -150,7 +150,7 @@ class TestThePackagedManifest:
             name: catalogue.get(name).status
             for models in SERVING_0_7.values()
             for name, url in models.items()
-            if url is None and catalogue.get(name).recipe is None
+            if url is None and not catalogue.get(name).sources
         }
         assert statuses == {
             "ch_ppocr_mobile_v2.0": "pipeline",

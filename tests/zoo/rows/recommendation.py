@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from paddlesrv.tasks.feature_hash import feature_id
+from paddlesrv.models.feature_hash import feature_id
 from tests.standins.recommendation import IDS, probability, probability_by_cube
 from tests.zoo.row import Input, Row
 
