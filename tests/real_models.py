@@ -11,5 +11,6 @@ ASKED = (
     "picodet_layout_cdla",
     "selfie_segmentation",
     "all-MiniLM-L6-v2",
+    "slanet_plus",
 )
-"""Installed by tests/models/test_package_models.py."""
+"""Installed by the tests that ask them, in tests/models/."""

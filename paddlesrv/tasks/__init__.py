@@ -26,6 +26,7 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
     "translation": ("paddlesrv.tasks.translation", "Translate"),
+    "table-structure": ("paddlesrv.tasks.table_structure", "TableStructure"),
     "click-through-rate": (
         "paddlesrv.tasks.click_through_rate",
         "ClickThroughRatePrediction",

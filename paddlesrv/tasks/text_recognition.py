@@ -48,7 +48,9 @@ class TextRecognition(ModelTask[None]):
     """The text of one cut-out line, by a network that answers class scores per step.
 
     A network with the decoder inside answers the steps of all lines end to end (a LoD tensor), and
-    characters besides; these are the same as what the steps say, and are not read.
+    characters besides; these are the same as what the steps say, and are not read. For such a one
+    Paddle Serving's client took the mean over all steps but blanks, repetitions included (and over
+    nothing for an empty line); here the score is made as for the others.
     """
 
     name = "text-recognition"
