@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from tests import packages
 
 _PACKAGE = "paddle_serving_app"
@@ -35,13 +37,28 @@ def readers(
         six.PY2, six.PY3 = False, True  # type: ignore[attr-defined]
         sys.modules |= {"six": six, "sentencepiece": sentencepiece}
         geometry = ModuleType("shapely.geometry")
-        geometry.Polygon = object  # type: ignore[attr-defined]  # for boxes of text only
+        geometry.Polygon = _Polygon  # type: ignore[attr-defined]
         sys.modules |= {"shapely": ModuleType("shapely"), "shapely.geometry": geometry}
-        yield {name: importlib.import_module(f"{_PACKAGE}.reader.{name}") for name in names}
+        found = {}
+        for name in names:
+            found[name] = importlib.import_module(f"{_PACKAGE}.reader.{name}")
+            # The package gathers what its modules define, and later ones take it from there.
+            kinds = {k: v for k, v in vars(found[name]).items() if isinstance(v, type)}
+            vars(sys.modules[f"{_PACKAGE}.reader"]).update(kinds)
+        yield found
     finally:
         for name in set(sys.modules) - set(before):
             del sys.modules[name]
         sys.modules |= before
+
+
+class _Polygon:
+    """What is read of shapely's: area and length of an outline."""
+
+    def __init__(self, points: Any) -> None:
+        x, y = np.array(points, float).T
+        self.area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+        self.length = float(np.hypot(x - np.roll(x, 1), y - np.roll(y, 1)).sum())
 
 
 def _bare_package(name: str, place: Path) -> None:
