@@ -33,6 +33,9 @@ def model_home() -> Path:
 
 @pytest.fixture(scope="session")
 def installed_models(model_home: Path) -> Mapping[str, tuple[ModelSpec, Path]]:
-    """Name -> spec and directory of each real model."""
-    store = Store(Settings(home=model_home).cache_dir)
-    return {m.name: (m.spec, m.directory) for m in store.installed_models()}
+    """Name -> spec and directory of the models in `FETCHED` and of what they are made of."""
+    store, catalogue = Store(Settings(home=model_home).cache_dir), Catalogue.load()
+    entries = (catalogue.with_needs(catalogue.resolve(name).entry) for name in FETCHED)
+    names = {entry.name for several in entries for entry in several}
+    installed = (m for m in store.installed_models() if m.name in names)
+    return {m.name: (m.spec, m.directory) for m in installed}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, NamedTuple
 
@@ -98,6 +99,12 @@ class _Machine:
         self._memo: dict[int, object] = {}
 
     def run(self, file: BinaryIO) -> object:
+        with warnings.catch_warnings():
+            # Python warns of odd escapes in a file's texts, which nobody here can mend.
+            warnings.simplefilter("ignore")
+            return self._run(file)
+
+    def _run(self, file: BinaryIO) -> object:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if count > OPCODES_MAX:
                 raise ValueError(f"more than {OPCODES_MAX} steps")

@@ -144,6 +144,8 @@ def _not_too_long(image: Array) -> Array:
     limit = min(height, width) * MAX_RATIO
     if max(height, width) <= limit:
         return image
+    # As odd or even as the picture is, or the middle would be half a pixel off.
+    limit += (max(height, width) - limit) % 2
     return _middle(image, min(height, limit), min(width, limit))
 
 

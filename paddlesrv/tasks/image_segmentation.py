@@ -142,6 +142,8 @@ class ImageSegmentation(ModelTask[Size]):
         """Height x width, uint8, as large as the network answers it."""
         p = self.parameters
         found = answer[0]
+        if not np.isfinite(found).all():
+            raise EngineError(f"{self.spec.name} answers a mask with numbers that are none")
         if p.output == "scores" and found.ndim == 3 and len(found) == p.classes:
             best: Array = np.argmax(found, axis=0).astype(np.uint8)
             return best

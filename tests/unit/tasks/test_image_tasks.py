@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,6 +121,21 @@ def test_scores_and_a_probability_are_made_classes() -> None:
 def test_what_is_no_mask_is_the_networks_fault(answer: Any) -> None:
     with pytest.raises(EngineError, match="small answers"):
         segments(answer, (2, 2))
+
+
+def test_a_mask_of_no_numbers_is_the_networks_fault() -> None:
+    with pytest.raises(EngineError, match="numbers that are none"):
+        segments(np.full((1, 2), np.nan, np.float32), (1, 2), output="probability")
+
+
+def test_of_a_very_long_picture_the_very_middle_is_seen() -> None:
+    task = ImageClassification(spec("image-classification"), HERE)
+    for length in (1000, 1001):
+        picture = np.random.default_rng(5).integers(0, 256, (10, length, 3)).astype(np.uint8)
+        whole = cv2.resize(picture, (round(length * 25.6), 256))
+        left = (whole.shape[1] - 224) // 2
+        expected = task.prepare(whole[:, left - 16 : left + 240])["x"].data
+        np.testing.assert_allclose(task.prepare(picture)["x"].data, expected, atol=0.02)
 
 
 def test_both_paint_on_the_picture_and_leave_it_as_it_is() -> None:
