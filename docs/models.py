@@ -22,21 +22,22 @@ has learnt."""
 
 def page(mark: str) -> str:
     """The whole page; `mark` says that it is generated."""
-    entries = Catalogue.load().entries
+    catalogue = Catalogue.load()
+    entries, real, standins = catalogue.entries, _real(catalogue), _with_standins()
     parts = ["# Models", mark, _INTRODUCTION]
     for collection, title in TITLES.items():
         own = [entry for entry in entries if entry.collection == collection]
         parts.append(f"## {title}")
-        parts.append("\n".join(_rows(own)))
+        parts.append("\n".join(_rows(own, real, standins)))
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(entries: list[Entry]) -> Iterator[str]:
+def _rows(entries: list[Entry], real: set[str], standins: set[str]) -> Iterator[str]:
     yield "| model | task | status | tensors | source | tested on |"
     yield "|---|---|---|---|---|---|"
     for entry in entries:
         cells = (_names(entry), entry.task, entry.status, _tensors(entry), _source(entry),
-                 _tested(entry))  # fmt: skip
+                 _tested(entry, real, standins))  # fmt: skip
         yield f"| {' | '.join(cells)} |"
 
 
@@ -77,18 +78,17 @@ def _source(entry: Entry) -> str:
     return ", ".join(kinds) or "your own export"
 
 
-def _tested(entry: Entry) -> str:
-    catalogue = Catalogue.load()
-    real = {part.name for name in real_models.FETCHED for part in _with_parts(catalogue, name)}
-    if entry.name in real.union(real_models.ASKED):
+def _tested(entry: Entry, real: set[str], standins: set[str]) -> str:
+    if entry.name in real:
         return "real weights"
-    standins = {key.partition("/")[0] for key in zoo.all_standins()}
-    if entry.name in standins or (
-        entry.is_pipeline and standins.issuperset(entry.components.values())
-    ):
-        return "stand-in"
-    return "nothing yet"
+    parts = entry.components.values() if entry.is_pipeline else (entry.name,)
+    return "stand-in" if standins.issuperset(parts) else "nothing yet"
 
 
-def _with_parts(catalogue: Catalogue, name: str) -> list[Entry]:
-    return list(catalogue.with_needs(catalogue.resolve(name).entry))
+def _real(catalogue: Catalogue) -> set[str]:
+    asked = (catalogue.resolve(name).entry for name in (*real_models.FETCHED, *real_models.ASKED))
+    return {part.name for entry in asked for part in catalogue.with_needs(entry)}
+
+
+def _with_standins() -> set[str]:
+    return {key.partition("/")[0] for key in zoo.all_standins()}

@@ -15,6 +15,7 @@ import sys
 import msgspec
 
 from paddlesrv import own_python
+from paddlesrv.errors import PaddlesrvError
 
 _PR_SET_PDEATHSIG = 1
 _TAIL_CHARACTERS = 4000
@@ -41,6 +42,20 @@ class Ended(msgspec.Struct, frozen=True):
             except ValueError:
                 return f"killed by signal {-self.status}"
         return f"ended with status {self.status}"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error of ours as data, for a report; `errors.of_code` knows its class."""
+
+    code: str
+    message: str
+    context: dict[str, str] = {}
+    hints: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: PaddlesrvError) -> Failure:
+        """The error as data."""
+        return cls(error.code, error.message, error.context, error.hints)
 
 
 def run_isolated(module: str, request: msgspec.Struct, timeout_seconds: float) -> Ended:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from paddlesrv.settings import Settings
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.install import Installer
 from paddlesrv.zoo.store import Store
+from tests.packages import cache
 from tests.real_models import FETCHED
 
 # A busy machine must not fail a test: how long an example takes is not what is tested.
@@ -24,8 +24,7 @@ hypothesis.settings.load_profile("paddlesrv")
 @pytest.fixture(scope="session")
 def model_home() -> Path:
     """A `PADDLESRV_HOME` with the real models installed; kept from run to run."""
-    default = Path(__file__).parent.parent / ".cache" / "paddlesrv-tests"
-    home = Path(os.environ.get("PADDLESRV_TEST_HOME", default)).absolute()
+    home = cache()
     settings = Settings(home=home)
     Installer(Catalogue.load(), Store(settings.cache_dir), settings).get(FETCHED)
     return home

@@ -6,6 +6,7 @@ unpacked: it is not installed, and its dependencies are not looked at.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -114,8 +115,9 @@ def photograph(name: str) -> bytes:
     raise KeyError(name)
 
 
+@functools.cache
 def fetch(package: Package) -> Path:
-    """The file of a package, from the tests' cache or by pip; its digest is checked each time."""
+    """The file of a package, from the tests' cache or by pip; checked by its digest once a run."""
     place = cache() / "packages" / package.file
     if not place.is_file():
         place.parent.mkdir(parents=True, exist_ok=True)

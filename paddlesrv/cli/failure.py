@@ -44,8 +44,7 @@ def show(error: BaseException, output: Output, argv: Sequence[str], *, debug: bo
     if debug and not isinstance(error, CommandLineError):
         traceback.print_exception(error, file=sys.stderr)
     if output.json and not output.answered:
-        record = {"code": known.code, "message": known.message, "hint": _first(known.hints)}
-        output.document({"error": record | _details(known)})
+        output.document({"error": as_record(known)})
         return known.exit_code
     output.error_line(known.message, "error:", "red")
     width = max((len(name) for name in known.context if len(name) <= _ALIGNED), default=0)
@@ -96,10 +95,12 @@ def _usage(error: BaseException) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], hints=[f"see: {command} --help"])
 
 
-def _first(hints: Sequence[str]) -> str | None:
-    return hints[0] if hints else None
-
-
-def _details(error: PaddlesrvError) -> dict[str, object]:
-    """What a program may want besides: all hints, and the context as it is."""
-    return {"hints": list(error.hints), "context": error.context}
+def as_record(error: PaddlesrvError) -> dict[str, object]:
+    """An error as `--json` tells it; `hint` is the first of `hints`."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hints[0] if error.hints else None,
+        "hints": list(error.hints),
+        "context": error.context,
+    }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from paddlesrv.cli.failure import as_record
 from paddlesrv.cli.models import only
 from paddlesrv.cli.output import Output, human_size
 from paddlesrv.cli.progress import watching
@@ -105,23 +106,12 @@ def _document(outcomes: Sequence[Outcome], error: PaddlesrvError | None) -> dict
             "path": str(outcome.models[-1].path) if outcome.error is None else None,
             "size_bytes": outcome.models[-1].size_bytes if outcome.error is None else None,
             "source": outcome.models[-1].source if outcome.error is None else None,
-            "error": _error(outcome.error),
+            "error": as_record(outcome.error) if outcome.error is not None else None,
         }
         for outcome in outcomes
     ]
     record: dict[str, Any] = {"counts": _counts(outcomes), "models": models}
-    return record | ({"error": _error(error)} if error is not None else {})
-
-
-def _error(error: PaddlesrvError | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
-    return {
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hints[0] if error.hints else None,
-        "context": error.context,
-    }
+    return record | ({"error": as_record(error)} if error is not None else {})
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

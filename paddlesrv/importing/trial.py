@@ -14,7 +14,7 @@ import msgspec
 
 from paddlesrv.engines.base import EngineName, EngineOptions
 from paddlesrv.errors import DeviceUnavailable, EngineError, IntegrityError, PaddlesrvError
-from paddlesrv.isolated import Ended, run_isolated
+from paddlesrv.isolated import Ended, Failure, run_isolated
 from paddlesrv.models.spec import DType, ModelSpec
 
 TIMEOUT_SECONDS = 120.0
@@ -63,15 +63,6 @@ class Request(msgspec.Struct, frozen=True):
     root: str
     options: EngineOptions
     report: str
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error of ours, as data."""
-
-    code: str
-    message: str
-    context: dict[str, str] = {}
-    hints: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -18,8 +18,8 @@ from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import Engine
 from paddlesrv.engines.check_input import IMAGE_SIDE, SEQUENCE, check_input
 from paddlesrv.errors import EngineError, PaddlesrvError
-from paddlesrv.importing.trial import Answered, Failure, Report, Request, Trial
-from paddlesrv.isolated import die_with
+from paddlesrv.importing.trial import Answered, Report, Request, Trial
+from paddlesrv.isolated import Failure, die_with
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor, dtype_name
 from paddlesrv.predict import LoadedModel, make_tasks, predict_in_process
@@ -65,7 +65,7 @@ def _stages(request: Request) -> Iterator[Report]:
             trial = msgspec.structs.replace(trial, result=True)
         yield Report(report.stage, trial=trial)
     except PaddlesrvError as error:
-        failure = Failure(error.code, error.message, error.context, error.hints)
+        failure = Failure.of(error)
         yield Report(report.stage, failure=failure)
 
 

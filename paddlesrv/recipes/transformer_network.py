@@ -125,15 +125,18 @@ class Translator(paddle.nn.Layer):  # type: ignore[misc]
         x = self._embedded(self._source_words, source, places)
         for i in range(self.sizes.layers):
             layer = f"transformer.encoder.layers.{i}"
-            normed = self._norm(f"{layer}.norm1", x)
-            query, key, value = (
-                self._heads(self._linear(f"{layer}.self_attn.{part}_proj", normed))
-                for part in "qkv"
-            )
+            query, key, value = self._projected(layer, x)
             mixed = self._attend(query, key, value, bias)
             x = x + self._linear(f"{layer}.self_attn.out_proj", mixed)
             x = x + self._feed_forward(layer, self._norm(f"{layer}.norm2", x))
         return self._norm("transformer.encoder.norm", x), bias
+
+    def _projected(self, layer: str, x: Value) -> list[Value]:
+        """What a layer attends to itself with: queries, keys and values."""
+        normed = self._norm(f"{layer}.norm1", x)
+        return [
+            self._heads(self._linear(f"{layer}.self_attn.{part}_proj", normed)) for part in "qkv"
+        ]
 
     def _memory_part(self, memory: Value, index: int) -> Value:
         """Keys (even) and values (odd) of the memory for the layers of the decoder."""
@@ -163,11 +166,7 @@ class Translator(paddle.nn.Layer):  # type: ignore[misc]
         new: list[Value] = []
         for i in range(self.sizes.layers):
             layer = f"transformer.decoder.layers.{i}"
-            normed = self._norm(f"{layer}.norm1", x)
-            query, key, value = (
-                self._heads(self._linear(f"{layer}.self_attn.{part}_proj", normed))
-                for part in "qkv"
-            )
+            query, key, value = self._projected(layer, x)
             if cache is not None:
                 key = paddle.concat([cache[2 * i], key], axis=2)
                 value = paddle.concat([cache[2 * i + 1], value], axis=2)

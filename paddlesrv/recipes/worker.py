@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 
 from paddlesrv.errors import DeviceUnavailable, PaddlesrvError
-from paddlesrv.isolated import die_with
+from paddlesrv.isolated import Failure, die_with
 from paddlesrv.recipes import RECIPES
-from paddlesrv.zoo.recipe import Failure, Report, Request
+from paddlesrv.zoo.recipe import Report, Request
 
 
 def main() -> None:
@@ -30,9 +30,7 @@ def main() -> None:
     try:
         report = Report(version=run(request))
     except PaddlesrvError as error:
-        report = Report(
-            failure=Failure(error.code, error.message, error.context, tuple(error.hints))
-        )
+        report = Report(failure=Failure.of(error))
     Path(request.report).write_bytes(msgspec.json.encode(report))
 
 

@@ -25,11 +25,11 @@ TASKS: Mapping[str, tuple[str, str]] = {
     "text-embedding": ("paddlesrv.tasks.text_embedding", "TextEmbedding"),
     "sentiment-analysis": ("paddlesrv.tasks.sentiment_analysis", "SentimentAnalysis"),
     "object-detection": ("paddlesrv.tasks.object_detection", "ObjectDetection"),
-    "translation": ("paddlesrv.tasks.translation", "Translate"),
+    "translation": ("paddlesrv.tasks.translation", "Translation"),
     "table-structure": ("paddlesrv.tasks.table_structure", "TableStructure"),
     "click-through-rate": (
         "paddlesrv.tasks.click_through_rate",
-        "ClickThroughRatePrediction",
+        "ClickThroughRate",
     ),
     "lexical-analysis": ("paddlesrv.tasks.lexical_analysis", "LexicalAnalysis"),
 }

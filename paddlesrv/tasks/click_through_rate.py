@@ -22,6 +22,9 @@ from paddlesrv.tasks.resources import read_parameters
 MAX_IDS = 1000
 """Ids of one slot, at most."""
 
+CRITEO_NUMBERS = 13
+"""A row of Criteo's has as many numbers, also for networks that take none."""
+
 _ROLE = re.compile(r"categorical_(\d+)")
 _FORMS = (
     'a list of the numbers and then the categories, {"dense": [...], "categorical": [...]}, or '
@@ -49,13 +52,13 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     table: Annotated[str, msgspec.Meta(pattern=r"^\w[\w./-]*\Z")] | None = None
 
 
-class ClickThroughRate(msgspec.Struct, frozen=True):
+class ClickProbability(msgspec.Struct, frozen=True):
     """The answer of `click-through-rate`: the probability of a click, 0 to 1."""
 
     score: float
 
 
-class ClickThroughRatePrediction(ModelTask[None]):
+class ClickThroughRate(ModelTask[None]):
     """The probability of a click.
 
     A row is told in one of three ways (see `_FORMS`). Of a category, a text is hashed
@@ -122,7 +125,7 @@ class ClickThroughRatePrediction(ModelTask[None]):
 
     def post(
         self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions
-    ) -> ClickThroughRate:
+    ) -> ClickProbability:
         """The probability of a click."""
         scores = outputs[self.output].data.reshape(-1)
         place = self.parameters.positive_index
@@ -131,7 +134,7 @@ class ClickThroughRatePrediction(ModelTask[None]):
                 f"{self.spec.name} answers {scores.size} scores for one row; expected more than "
                 f"{place}"
             )
-        return ClickThroughRate(float(scores[place]))
+        return ClickProbability(float(scores[place]))
 
     def example(self) -> TaskInput:
         """A row of ones."""
@@ -142,21 +145,13 @@ class ClickThroughRatePrediction(ModelTask[None]):
         """Numbers as the network takes them, and categories in the order of their slots."""
         p = self.parameters
         if isinstance(row, list):
-            # A row of Criteo's has 13 numbers even for networks that take none.
-            beside = p.dense or len(row) - p.categorical
-            if len(row) != beside + p.categorical or beside < 0 or (not p.dense and beside != 13):
-                if len(row) != p.categorical or p.dense:
-                    raise self._wrong(f"a list of {len(row)}")
-                beside = 0
-            return self._scaled(row[:beside] if p.dense else []), row[beside:]
+            first = max(0, len(row) - p.categorical)
+            row = {"dense": row[:first], "categorical": row[first:]}
         if row.keys() <= {"dense", "categorical"}:
             dense, categorical = row.get("dense", []), row.get("categorical", [])
-            if (
-                not isinstance(dense, list)
-                or not isinstance(categorical, list)
-                or len(categorical) != p.categorical
-                or len(dense) != (p.dense if p.dense or not dense else 13)
-            ):
+            lists = isinstance(dense, list) and isinstance(categorical, list)
+            counts = (p.dense,) if p.dense else (0, CRITEO_NUMBERS)
+            if not lists or len(dense) not in counts or len(categorical) != p.categorical:
                 raise self._wrong(f"{_count(dense)} numbers and {_count(categorical)} categories")
             return self._scaled(dense if p.dense else []), categorical
         named: dict[str, Any] = {}

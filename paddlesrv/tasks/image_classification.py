@@ -13,10 +13,10 @@ import numpy as np
 from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.tasks.annotation import paint_captions, sample_scene
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.images import decode
-from paddlesrv.tasks.object_drawing import paint_captions, sample_scene
-from paddlesrv.tasks.resources import picture_bytes, read_lines, read_parameters
+from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.tensors import Channels, normalise
 
 MAX_RATIO = 16
@@ -46,7 +46,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     output: Literal["probabilities", "logits", "either"] = "either"
-    top: Annotated[int, msgspec.Meta(ge=1)] = 5
 
 
 class ScoredClass(msgspec.Struct, frozen=True):
@@ -77,7 +76,7 @@ class ImageClassification(ModelTask[None]):
         """Read parameters and labels."""
         super().__init__(spec, root, components)
         self.parameters = read_parameters(spec, Parameters)
-        self.labels = read_lines(spec, root, "labels") if "labels" in spec.files else []
+        self.labels = Labels(spec, root)
         self.input = spec.input_by_role("image").name
         self.output = spec.output_by_role("scores").name
 
@@ -104,7 +103,7 @@ class ImageClassification(ModelTask[None]):
         least = options.threshold
         return Classes(
             [
-                ScoredClass(self._label(int(index)), int(index), float(probabilities[index]))
+                ScoredClass(self.labels[int(index)], int(index), float(probabilities[index]))
                 for index in best
                 if least is None or probabilities[index] >= least
             ]
@@ -130,9 +129,6 @@ class ImageClassification(ModelTask[None]):
         powers = np.exp(scores - scores.max())
         probabilities: Array = powers / powers.sum()
         return probabilities
-
-    def _label(self, index: int) -> str:
-        return self.labels[index] if index < len(self.labels) else str(index)
 
 
 def _not_too_long(image: Array) -> Array:

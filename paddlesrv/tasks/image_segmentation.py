@@ -13,10 +13,10 @@ import numpy as np
 from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.tasks.annotation import paint_classes, sample_scene
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.images import decode
-from paddlesrv.tasks.object_drawing import paint_classes, sample_scene
-from paddlesrv.tasks.resources import picture_bytes, read_lines, read_parameters
+from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.run_length import RunLengths, encode
 from paddlesrv.tasks.run_length import decode as decode_runs
 from paddlesrv.tasks.tensors import Channels
@@ -79,7 +79,7 @@ class ImageSegmentation(ModelTask[Size]):
         """Read parameters and labels."""
         super().__init__(spec, root, components)
         self.parameters = read_parameters(spec, Parameters)
-        self.labels = read_lines(spec, root, "labels") if "labels" in spec.files else []
+        self.labels = Labels(spec, root)
         self.input = spec.input_by_role("image")
         self.output = spec.output_by_role("mask").name
 
@@ -113,7 +113,7 @@ class ImageSegmentation(ModelTask[Size]):
         return Segments(
             [
                 SegmentedClass(
-                    self.labels[index] if index < len(self.labels) else str(index),
+                    self.labels[int(index)],
                     int(index),
                     float(counts[index] / classes.size),
                     encode(classes == index) if several and index else None,

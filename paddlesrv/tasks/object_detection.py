@@ -12,6 +12,7 @@ import numpy as np
 from paddlesrv.errors import EngineError, UsageError
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.tasks.annotation import Painted, paint_objects, sample_scene
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.box_decoding import (
     ROW,
@@ -24,8 +25,7 @@ from paddlesrv.tasks.box_decoding import (
 from paddlesrv.tasks.detection_input import Preparation, prepare
 from paddlesrv.tasks.images import decode
 from paddlesrv.tasks.instance_masks import masks_of
-from paddlesrv.tasks.object_drawing import Painted, paint_objects, sample_scene
-from paddlesrv.tasks.resources import picture_bytes, read_lines, read_parameters
+from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.run_length import RunLengths, encode
 from paddlesrv.tasks.run_length import decode as decode_runs
 
@@ -105,7 +105,7 @@ class ObjectDetection(ModelTask[Sent]):
         """
         super().__init__(spec, root, components)
         self.parameters = read_parameters(spec, Parameters)
-        self.labels = read_lines(spec, root, "labels") if "labels" in spec.files else []
+        self.labels = Labels(spec, root)
         self.image = spec.input_by_role("image").name
         self.beside = dict(self._inputs_beside())
         if self.parameters.decoding is None:
@@ -265,9 +265,7 @@ class ObjectDetection(ModelTask[Sent]):
 
     def _label(self, index: int) -> str:
         """A class's name; where only one is known it is the only one, whatever its number."""
-        if len(self.labels) == 1:
-            return self.labels[0]
-        return self.labels[index] if index < len(self.labels) else str(index)
+        return self.labels[0 if len(self.labels.names) == 1 else index]
 
 
 def _boxes_output(spec: ModelSpec) -> TensorSpec:

@@ -67,6 +67,22 @@ def read_lines(spec: ModelSpec, root: Path, role: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+class Labels:
+    """The names of a network's classes: the lines of the file `labels`, if the model has one."""
+
+    def __init__(self, spec: ModelSpec, root: Path) -> None:
+        """Read them.
+
+        Raises:
+            IntegrityError: the file is not there, or is not UTF-8.
+        """
+        self.names = read_lines(spec, root, "labels") if "labels" in spec.files else []
+
+    def __getitem__(self, index: int) -> str:
+        """A class's name; its number where it has none."""
+        return self.names[index] if index < len(self.names) else str(index)
+
+
 def read_component(task: Task, role: str, kind: type[C]) -> C:
     """The component of a pipeline with that role.
 

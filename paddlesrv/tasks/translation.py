@@ -36,14 +36,14 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Pieces of a text, with its end: as many as the network was trained for."""
 
 
-class Translation(msgspec.Struct, frozen=True):
+class TranslatedText(msgspec.Struct, frozen=True):
     """The answer of `translation`: the best text, and all that were found, best first."""
 
     text: str
     candidates: list[str]
 
 
-class Translate(ModelTask[None]):
+class Translation(ModelTask[None]):
     """Text -> pieces -> ids; ids -> pieces -> text."""
 
     name = "translation"
@@ -92,7 +92,9 @@ class Translate(ModelTask[None]):
         data = np.array([[*ids, self.parameters.end_id]], np.int64)
         return {self.input: Tensor(data)}, None
 
-    def post(self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions) -> Translation:
+    def post(
+        self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions
+    ) -> TranslatedText:
         """The best `options.top` of the network's beams as texts."""
         found = outputs[self.output].data
         if found.ndim != 3 or found.shape[0] != 1 or found.shape[2] == 0:
@@ -101,7 +103,7 @@ class Translate(ModelTask[None]):
                 " 1 x pieces x candidates"
             )
         texts = [self.text(ids) for ids in found[0].T.tolist()]
-        return Translation(texts[0], texts[: max(options.top, 1)])
+        return TranslatedText(texts[0], texts[: max(options.top, 1)])
 
     def example(self) -> TaskInput:
         """A sentence."""

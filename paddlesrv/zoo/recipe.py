@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from paddlesrv.errors import EngineError, IntegrityError, NotFound, PaddlesrvError, of_code
-from paddlesrv.isolated import run_isolated
+from paddlesrv.isolated import Failure, run_isolated
 from paddlesrv.models.signature import read_signature
 from paddlesrv.models.spec import Made
 from paddlesrv.zoo.entries import Entry
@@ -34,15 +34,6 @@ class Request(msgspec.Struct, frozen=True):
     source: str
     target: str
     report: str
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error of the recipe's own, to be raised on this side."""
-
-    code: str
-    message: str
-    context: dict[str, str] = {}
-    hints: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):

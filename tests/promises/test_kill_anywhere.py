@@ -66,11 +66,11 @@ class Zygote:
     url: str
 
     def get(
-        self, home: Path, *, pieces: int = 0, fatal: int | None = None, traced: bool = False
+        self, home: Path, phase: str = "", *, pieces: int = 0, fatal: int | None = None
     ) -> dict[str, Any]:
         order = {
             "home": str(home), "catalogue": str(self.catalogue), "model": MODEL, "pieces": pieces,
-            "from": self.url, "fatal": fatal, "traced": traced or fatal is not None,
+            "from": self.url, "fatal": fatal, "phase": sorted(PHASES.get(phase, ())),
         }  # fmt: skip
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -108,19 +108,22 @@ def zygote(served: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zy
         process.stdin.close()
 
 
-def steps(zygote: Zygote, home: Path, pieces: int) -> list[str]:
-    """The module of each step of a `get` that lives."""
-    answer = zygote.get(home, pieces=pieces, traced=True)
+def steps(zygote: Zygote, home: Path, phase: str, pieces: int) -> int:
+    """The steps of a phase in a `get` that lives."""
+    answer = zygote.get(home, phase, pieces=pieces)
     assert "error" not in answer, answer["error"]
-    return answer["modules"]
+    return answer["steps"]
 
 
-def fatal_steps(steps: list[str], phase: str) -> list[int]:
-    """Steps spread over a phase: evenly, each moved a little; the same in every run."""
-    own = [number for number, module in enumerate(steps) if module in PHASES[phase]]
+def fatal_steps(steps: int, phase: str) -> list[int]:
+    """Steps spread over a phase: evenly, each moved a little.
+
+    They are counted within their phase: how many steps a transfer takes differs from run to run,
+    and would move all that come after it.
+    """
     chance = random.Random(phase)
-    width = len(own) / POINTS
-    return sorted({own[int((i + chance.random()) * width)] for i in range(POINTS)})
+    width = steps / POINTS
+    return sorted({int((i + chance.random()) * width) for i in range(POINTS)})
 
 
 def leftovers_besides_the_model(store: Store) -> list[str]:
@@ -148,18 +151,18 @@ def test_killed_at_any_step_the_model_is_whole_or_absent_and_the_next_get_succee
     situation: str, zygote: Zygote, served: Web, tmp_path: Path
 ) -> None:
     phase, pieces = SITUATIONS[situation]
-    points = fatal_steps(steps(zygote, tmp_path / "alive", pieces), phase)
+    points = fatal_steps(steps(zygote, tmp_path / "alive", phase, pieces), phase)
     assert len(points) >= 60, "the phase has become too short to be worth that many deaths"
     died = 0
     for number, fatal in enumerate(points):
         home = tmp_path / str(fatal)
-        died += zygote.get(home, pieces=pieces, fatal=fatal)["killed"]
+        died += zygote.get(home, phase, pieces=pieces, fatal=fatal)["killed"]
         store = Store(Settings(home=home).cache_dir)
         present = assert_whole_or_absent(store)
         if number % 4 == 0:
             # A second death, at a step of its own, in what the first has left.
             again = random.Random(fatal).randrange(fatal + 1)
-            died += zygote.get(home, pieces=pieces, fatal=again)["killed"]
+            died += zygote.get(home, phase, pieces=pieces, fatal=again)["killed"]
             present = assert_whole_or_absent(store) or present
         before = served.bytes_sent
         answer = zygote.get(home, pieces=pieces)
@@ -172,5 +175,4 @@ def test_killed_at_any_step_the_model_is_whole_or_absent_and_the_next_get_succee
         store.prune()
         assert leftovers_besides_the_model(store) == []
         shutil.rmtree(home)
-    # Runs differ by some steps: what lies behind the end of one kills nobody.
-    assert died >= len(points) * 0.75, "most of the deaths must have happened"
+    assert died >= len(points) * 0.9, "most of the deaths must have happened"

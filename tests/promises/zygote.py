@@ -28,28 +28,26 @@ ZOO = str(Path(zoo.__file__).parent) + os.sep
 
 
 class Steps:
-    """Counts the lines of the zoo's modules as they run; at the fatal one the process dies."""
+    """Counts the lines of a phase's modules as they run; at the fatal one the process dies."""
 
-    def __init__(self, fatal: int | None) -> None:
+    def __init__(self, modules: list[str], fatal: int | None) -> None:
+        self.files = {f"{ZOO}{module}.py" for module in modules}
         self.fatal = fatal
-        self.modules: list[str] = []
         self.count = 0
 
     def enter(self, frame: FrameType, event: str, argument: Any) -> Any:
-        return self.step if frame.f_code.co_filename.startswith(ZOO) else None
+        return self.step if frame.f_code.co_filename in self.files else None
 
     def step(self, frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line":
             if self.count == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.count += 1
-            if self.fatal is None:
-                self.modules.append(Path(frame.f_code.co_filename).stem)
         return self.step
 
 
 def get(order: dict[str, Any]) -> dict[str, Any]:
-    """Install a model; says which steps were taken, if they were counted and none was fatal."""
+    """Install a model; says how many steps were counted, if none was fatal."""
     import threading
 
     if order["pieces"]:
@@ -59,15 +57,15 @@ def get(order: dict[str, Any]) -> dict[str, Any]:
     settings = Settings(home=Path(order["home"]))
     catalogue = Catalogue.load(Path(order["catalogue"]))
     installer = Installer(catalogue, Store(settings.cache_dir), settings)
-    steps = Steps(order["fatal"])
-    if order["traced"]:
+    steps = Steps(order["phase"], order["fatal"])
+    if order["phase"]:
         threading.settrace(steps.enter)
         sys.settrace(steps.enter)
     try:
         installer.get([order["model"]], from_=order["from"])
     finally:
         sys.settrace(None)
-    return {"modules": steps.modules}
+    return {"steps": steps.count}
 
 
 def main() -> None:

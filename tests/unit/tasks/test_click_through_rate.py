@@ -17,14 +17,14 @@ from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.tasks import make_task
 from paddlesrv.tasks.base import TaskInput, TaskOptions
-from paddlesrv.tasks.click_through_rate import ClickThroughRatePrediction
+from paddlesrv.tasks.click_through_rate import ClickThroughRate
 
 ASKED = TaskOptions()
 VECTORS = (27588, 493780, 61)
 """Of (slot 0, ""), (slot 0, "a") among 1000001, and (slot 25, "é") among 97."""
 
 
-def task(*, lod: bool = False, dense: int = 2, **parameters: Any) -> ClickThroughRatePrediction:
+def task(*, lod: bool = False, dense: int = 2, **parameters: Any) -> ClickThroughRate:
     slots = tuple(
         TensorSpec(
             name=f"C{i}", dtype="int64", shape=(-1, 1), role=f"categorical_{i}",
@@ -42,11 +42,11 @@ def task(*, lod: bool = False, dense: int = 2, **parameters: Any) -> ClickThroug
         parameters={"categorical": 3, "dense": dense, "hash_size": 1000, **parameters},
     )
     made = make_task(spec, Path())
-    assert isinstance(made, ClickThroughRatePrediction)
+    assert isinstance(made, ClickThroughRate)
     return made
 
 
-def fed(made: ClickThroughRatePrediction, row: Any) -> dict[str, list[Any]]:
+def fed(made: ClickThroughRate, row: Any) -> dict[str, list[Any]]:
     inputs, _ = made.pre(TaskInput("features", row), ASKED)
     return {name: tensor.data.ravel().tolist() for name, tensor in inputs.items()}
 
@@ -97,7 +97,7 @@ def test_sequences_take_several_values() -> None:
 @pytest.mark.parametrize(
     ("row", "word"),
     [
-        ([1, 2, 3], "a list of 3"),
+        ([1, 2, 3], "0 numbers and 3 categories"),
         ([1, 2, 1000, 1, 1], "the id 1000"),
         ([1, 2, -1, 1, 1], "the id -1"),
         ([1, 2, 1.5, 1, 1], "is 1.5"),

@@ -14,12 +14,12 @@ from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.tasks import bpe, make_task, moses
 from paddlesrv.tasks.base import TaskInput, TaskOptions
-from paddlesrv.tasks.translation import Translate
+from paddlesrv.tasks.translation import Translation
 
 WORDS = ("<s>", "<e>", "<unk>", "Hello", ",", "Welt", "!", "beauti@@", "ful", "Hallo")
 
 
-def translate(root: Path) -> Translate:
+def translate(root: Path) -> Translation:
     (root / "words.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     task = make_task(
         ModelSpec(
@@ -32,11 +32,11 @@ def translate(root: Path) -> Translate:
         ),
         root,
     )
-    assert isinstance(task, Translate)
+    assert isinstance(task, Translation)
     return task
 
 
-def ids(task: Translate, text: str) -> list[int]:
+def ids(task: Translation, text: str) -> list[int]:
     inputs, _ = task.pre(TaskInput("text", text), TaskOptions())
     return inputs["src_word"].data[0].tolist()
 

@@ -1,4 +1,4 @@
-"""Detected objects painted on their picture: outlines, names, masks; and a picture to detect in."""
+"""What was found, painted on its picture: outlines, masks, names; and a picture to try it on."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ def paint_objects(image: Array, objects: Sequence[Painted]) -> Array:
     painted: Array = image.copy()
     for each in reversed(objects):
         if each.mask is not None:
-            tint = np.array(colour(each.number), np.float32) * _TINT
-            painted[each.mask] = (painted[each.mask] * (1 - _TINT) + tint).astype(np.uint8)
+            _tint(painted, each.mask, each.number)
     long_side = max(image.shape[:2])
     thickness = max(1, round(long_side / 500))
     pixels = min(_LABEL_PIXELS[1], max(_LABEL_PIXELS[0], long_side // _LABEL_SHARE))
@@ -62,6 +61,11 @@ def sample_scene(width: int, height: int) -> bytes:
     cv2.rectangle(pixels, (side // 2, side), (side // 2 + side, 2 * side), (0, 0, 255), -1)
     cv2.circle(pixels, (width - side, height // 2), side // 2, (255, 0, 0), -1)
     return encode_png(pixels)
+
+
+def _tint(painted: Array, mask: Array, number: int) -> None:
+    tint = np.array(colour(number), np.float32) * _TINT
+    painted[mask] = (painted[mask] * (1 - _TINT) + tint).astype(np.uint8)
 
 
 def _label(text: str, number: int, pixels: int) -> Array:
@@ -125,8 +129,7 @@ def paint_classes(
     """
     painted: Array = image.copy()
     for number, mask in masks:
-        tint = np.array(colour(number), np.float32) * _TINT
-        painted[mask] = (painted[mask] * (1 - _TINT) + tint).astype(np.uint8)
+        _tint(painted, mask, number)
     return paint_captions(
         painted, [text for _, text in captions], [number for number, _ in captions]
     )
