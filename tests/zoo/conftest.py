@@ -55,7 +55,8 @@ class Families:
             models = [row.model for row in rows(family)]
             for model in models:
                 self.get(model)
-            server = self._stack.enter_context(serve(*models, home=self.home))
+            # What comes together is to meet in a batch, and not only when the machine is busy.
+            server = self._stack.enter_context(serve(*models, "--max-delay", "20", home=self.home))
             self._running = (family, server)
         return self._running[1]
 

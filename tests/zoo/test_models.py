@@ -5,19 +5,14 @@ Their archives are stand-ins (`tests/standins`), since the published ones cannot
 
 from __future__ import annotations
 
-import asyncio
-import math
-from typing import Any
-
-import httpx
 import pytest
 
 from paddlesrv.zoo.catalogue import Catalogue
-from tests.server.process import ServerProcess
 from tests.standins import zoo
 from tests.zoo import odd_pictures
+from tests.zoo.asking import ask, differences, result_of
 from tests.zoo.conftest import ANCESTOR, Families, all_rows
-from tests.zoo.row import Input, Row
+from tests.zoo.row import Row
 
 ROWS = all_rows()
 TABLE = pytest.mark.parametrize(("family", "row"), ROWS, ids=[row.model for _, row in ROWS])
@@ -36,20 +31,7 @@ def test_a_model_is_got_served_and_answers(families: Families, family: str, row:
     server = families.server(family)
     with server.client() as client:
         for number, given in enumerate(row.inputs):
-            row.check(number, _answer(client.post(*_url(row), **_body(given))))
-
-
-@TABLE
-def test_in_a_batch_the_answers_are_the_same(families: Families, family: str, row: Row) -> None:
-    server = families.server(family)
-    with server.client() as client:
-        single = [_answer(client.post(*_url(row), **_body(given))) for given in row.inputs]
-    # Twice over, in another order each time, so that every input meets the others.
-    order = [*range(len(row.inputs)), *reversed(range(len(row.inputs)))]
-    together = asyncio.run(_at_once(server, row, [row.inputs[i] for i in order]))
-    for place, answer in zip(order, together, strict=True):
-        difference = differences(single[place], answer, row.tolerance)
-        assert difference is None, f"input {place}: {difference}"
+            row.check(number, result_of(ask(client, row.model, given)))
 
 
 @pytest.mark.parametrize("case", odd_pictures.CASES, ids=lambda case: case.name)
@@ -59,13 +41,13 @@ def test_an_odd_picture_is_answered_or_refused_with_a_reason(
 ) -> None:
     server = families.server(family)
     with server.client() as client:
-        answer = client.post(*_url(row), **_body(case.data))
+        answer = ask(client, row.model, case.data)
         if case.refused is not None:
             assert answer.status_code == case.refused.status, answer.text
             assert case.refused.word in answer.json()["error"]
         elif case.same_as is not None:
-            plain = client.post(*_url(row), **_body(case.same_as))
-            assert differences(_answer(plain), _answer(answer), row.tolerance) is None
+            plain = ask(client, row.model, case.same_as)
+            assert differences(result_of(plain), result_of(answer), row.tolerance) is None
         else:
             assert answer.status_code == 200, answer.text
             assert len(answer.json()["results"]) == 1
@@ -75,8 +57,7 @@ def test_an_odd_picture_is_answered_or_refused_with_a_reason(
 def test_a_visual_answer_can_be_drawn(families: Families, family: str, row: Row) -> None:
     server = families.server(family)
     with server.client() as client:
-        url, body = f"/predict/{row.model}?draw=1", _body(row.inputs[0])
-        answer = client.post(url, **body)
+        answer = ask(client, row.model, row.inputs[0], "?draw=1")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
     assert answer.content.startswith(b"\x89PNG")
@@ -92,49 +73,6 @@ def test_every_source_of_a_standin_is_one_of_the_catalogue() -> None:
             continue
         sources = (*entry.sources, *(extra.source for extra in entry.extras))
         assert any(str(source).find(file) >= 0 for source in sources), key
-
-
-async def _at_once(server: ServerProcess, row: Row, inputs: list[Input]) -> list[dict[str, Any]]:
-    limits = httpx.Limits(max_connections=len(inputs))
-    async with httpx.AsyncClient(
-        base_url=server.url, timeout=120, trust_env=False, limits=limits
-    ) as client:
-        requests = (client.post(*_url(row), **_body(given)) for given in inputs)
-        return [_answer(answer) for answer in await asyncio.gather(*requests)]
-
-
-def _url(row: Row) -> tuple[str]:
-    return (f"/predict/{row.model}",)
-
-
-def _body(given: Input) -> dict[str, Any]:
-    """A picture as it is; a text or features as JSON."""
-    if isinstance(given, bytes):
-        return {"content": given, "headers": {"content-type": "application/octet-stream"}}
-    name = "text" if isinstance(given, str) else "features"
-    return {"json": {name: given}}
-
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 200, response.text
-    results = response.json()["results"]
-    assert len(results) == 1
-    return results[0]
-
-
-def differences(one: Any, other: Any, tolerance: float, where: str = "") -> str | None:
-    """What differs between two answers, or None."""
-    if isinstance(one, float) or isinstance(other, float):
-        close = math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
-        return None if close else f"{where}: {one} and {other}"
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        pairs = [(f"{where}.{key}", one[key], other[key]) for key in one]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(one, other, strict=True))]
-    else:
-        return None if one == other else f"{where}: {one} and {other}"
-    found = (differences(a, b, tolerance, name) for name, a, b in pairs)
-    return next((each for each in found if each is not None), None)
 
 
 def test_differences_are_found() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from paddlesrv.zoo.catalogue import Catalogue
 from tests.standins.classification import COLOURS, STANDINS
+from tests.zoo import drawn
 from tests.zoo.row import Input, Row
 
 LABELS = (Catalogue.load().path.parent / "labels" / "imagenet.txt").read_text().splitlines()
@@ -46,4 +47,5 @@ def check(number: int, result: dict[str, Any]) -> None:
 
 
 INPUTS: list[Input] = [picture(*each) for each in PICTURES]
-ROWS = [Row(key.partition("/")[0], INPUTS, check) for key in STANDINS]
+MORE = drawn.scenes(("red", "green", "blue", "black", "white"))
+ROWS = [Row(key.partition("/")[0], INPUTS, check, MORE) for key in STANDINS]

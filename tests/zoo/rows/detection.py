@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from paddlesrv.tasks.run_length import RunLengths, decode
+from tests.zoo import drawn
 from tests.zoo.row import Row
 
 BGR = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}
@@ -80,8 +81,11 @@ def _check(names: dict[str, tuple[str, int]], masks: bool) -> Callable[[int, dic
     return check
 
 
+MORE = drawn.scenes(("red", "green", "blue"))
+
+
 def _row(model: str, names: dict[str, tuple[str, int]] = COCO, masks: bool = False) -> Row:
-    return Row(model, [scene.file() for scene in SCENES], _check(names, masks))
+    return Row(model, [scene.file() for scene in SCENES], _check(names, masks), MORE)
 
 
 ROWS = [

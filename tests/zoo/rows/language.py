@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.standins.language import BERT_WIDTH, bert_vectors, positive_score
+from tests.zoo import drawn
 from tests.zoo.row import Row
 
 LAC = [
@@ -55,8 +56,32 @@ def check_bert(number: int, result: dict[str, Any]) -> None:
     assert result.get("truncated", False) == (number == len(BERT) - 1)
 
 
+CHINESE = (
+    "今天",
+    "天气",
+    "很",
+    "好",
+    "我",
+    "愛",
+    "北京",
+    "餐厅",
+    "电影",
+    "差劲",
+    "不",
+    "。",
+    " ",
+    "x",
+    "😀",
+)
+BERT_PIECES = (*CHINESE, "hello", " paddles", " unaffable", ",")
+
 ROWS = [
-    Row("bert_chinese_L-12_H-768_A-12", [text for text, _ in BERT], check_bert),
-    Row("senta_bilstm", [text for text, _ in SENTA], check_senta),
-    Row("lac", [text for text, _ in LAC], check_lac),
+    Row(
+        "bert_chinese_L-12_H-768_A-12",
+        [text for text, _ in BERT],
+        check_bert,
+        drawn.texts(BERT_PIECES, 200),
+    ),
+    Row("senta_bilstm", [text for text, _ in SENTA], check_senta, drawn.texts(CHINESE)),
+    Row("lac", [text for text, _ in LAC], check_lac, drawn.texts(CHINESE)),
 ]

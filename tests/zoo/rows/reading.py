@@ -14,6 +14,7 @@ from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.entries import WheelSource
 from tests import packages
 from tests.standins.reading import BGR, CHARACTERS
+from tests.zoo import drawn
 from tests.zoo.row import Input, Row
 
 Block = tuple[int, int, int, int]
@@ -111,13 +112,14 @@ def check_text(number: int, result: dict[str, Any]) -> None:
 _PAGES: list[Input] = [_page(*each) for each in PAGES]
 _STRIPS: list[Input] = [_png(_stripes(*each)) for each in STRIPS]
 _TEXTS: list[Input] = [_text(each) for each in TEXTS]
+COLOURED = drawn.scenes(("red", "green", "blue", "black"), white=True)
 ROWS = [
-    Row("ocr_det", _PAGES, check_page),
-    Row("ocr_rec", _STRIPS, check_strip),
-    Row("ch_ppocr_mobile_v2.0_det", _PAGES, check_page),
-    Row("ch_ppocr_server_v2.0_det", _PAGES, check_page),
-    Row("ch_ppocr_mobile_v2.0_rec", _STRIPS, check_strip),
-    Row("ch_ppocr_server_v2.0_rec", _STRIPS, check_strip),
-    Row("ch_ppocr_mobile_v2.0", _TEXTS, check_text),
-    Row("ch_ppocr_server_v2.0", _TEXTS, check_text),
+    Row("ocr_det", _PAGES, check_page, drawn.scenes(("black",), white=True)),
+    Row("ocr_rec", _STRIPS, check_strip, COLOURED),
+    Row("ch_ppocr_mobile_v2.0_det", _PAGES, check_page, drawn.scenes(("black",), white=True)),
+    Row("ch_ppocr_server_v2.0_det", _PAGES, check_page, drawn.scenes(("black",), white=True)),
+    Row("ch_ppocr_mobile_v2.0_rec", _STRIPS, check_strip, COLOURED),
+    Row("ch_ppocr_server_v2.0_rec", _STRIPS, check_strip, COLOURED),
+    Row("ch_ppocr_mobile_v2.0", _TEXTS, check_text, COLOURED),
+    Row("ch_ppocr_server_v2.0", _TEXTS, check_text, COLOURED),
 ]

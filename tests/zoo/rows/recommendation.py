@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import strategies as st
+
 from paddlesrv.models.feature_hash import feature_id
 from tests.standins.recommendation import IDS, probability, probability_by_cube
+from tests.zoo import drawn
 from tests.zoo.row import Input, Row
 
 TEXTS = [f"value-{i}" for i in range(25)]
@@ -47,16 +50,28 @@ def _check(expected: list[float]) -> Callable[[int, dict[str, Any]], None]:
     return check
 
 
+WIDE_ROWS = drawn.rows_of_ids([], IDS, {"dense_input": 13}).flatmap(
+    lambda row: st.fixed_dictionaries({f"C{i}": st.integers(0, IDS - 1) for i in range(1, 27)}).map(
+        lambda ids: row | ids
+    )
+)
 ROWS = [
-    Row("criteo_ctr", [row for row, _ in CRITEO], _check([probability(ids) for _, ids in CRITEO])),
+    Row(
+        "criteo_ctr",
+        [row for row, _ in CRITEO],
+        _check([probability(ids) for _, ids in CRITEO]),
+        drawn.rows_of_ids([f"sparse_{i}" for i in range(26)], IDS),
+    ),
     Row(
         "criteo_ctr_with_cube",
         [row for row, _, _ in CUBE],
         _check([probability_by_cube(ids, numbers) for _, ids, numbers in CUBE]),
+        drawn.rows_of_ids([f"embedding_{i}.tmp_0" for i in range(26)], IDS, {"dense_input": 13}),
     ),
     Row(
         "wide&deep",
         [row for row, _, _ in WIDE],
         _check([probability(ids, numbers) for _, ids, numbers in WIDE]),
+        WIDE_ROWS,
     ),
 ]

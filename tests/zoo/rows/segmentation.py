@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from paddlesrv.tasks.run_length import RunLengths, decode
+from tests.zoo import drawn
 from tests.zoo.row import Input, Row
 
 # Height, width, and the blue rectangle in it: top, bottom, left, right; or nothing.
@@ -49,4 +50,5 @@ def check(number: int, result: dict[str, Any]) -> None:
 
 
 INPUTS: list[Input] = [_picture(number) for number in range(len(PICTURES))]
-ROWS = [Row("deeplabv3", INPUTS, check), Row("unet", INPUTS, check)]
+MORE = drawn.scenes(("blue", "red", "white"))
+ROWS = [Row("deeplabv3", INPUTS, check, MORE), Row("unet", INPUTS, check, MORE)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.zoo import drawn
 from tests.zoo.row import Row
 
 SENTENCES = (
@@ -28,4 +29,17 @@ def check(number: int, result: dict[str, Any]) -> None:
     assert len(result["candidates"]) == 5
 
 
-ROWS = [Row("transformer", [text for text, _ in SENTENCES], check)]
+PIECES = (
+    "the ",
+    "house ",
+    "dog ",
+    "is ",
+    "big",
+    ", ",
+    "Hello ",
+    "world",
+    "? ",
+    "red ",
+    "unheard-of ",
+)
+ROWS = [Row("transformer", [text for text, _ in SENTENCES], check, drawn.texts(PIECES))]
