@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from paddlesrv.server.connection import TOO_MANY
 from paddlesrv.server.connections import Connections
 
 BRPC = b"PRPC"
@@ -49,6 +50,10 @@ class FirstBytes(asyncio.Protocol):
         self._transport = transport
         self._since = self._shared.loop.time()
         self._shared.open.add(self)
+        if self._shared.full:
+            # It has not said what it speaks: those who read this speak HTTP, as most do.
+            transport.write(TOO_MANY)
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went without a word."""
@@ -56,6 +61,8 @@ class FirstBytes(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Look; hand over what was read with the connection."""
+        if self._transport.is_closing():
+            return
         self._bytes += data
         for word, make in self._others.items():
             if self._bytes.startswith(word):

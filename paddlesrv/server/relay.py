@@ -72,9 +72,6 @@ class Relay(asyncio.Protocol):
         """Connect to the server inside; nothing more is read until that is done."""
         self._transport = transport
         self._shared.open.add(self)
-        if self._shared.full:
-            transport.abort()
-            return
         transport.pause_reading()
         self._connecting = self._shared.loop.create_task(self._connect())
 
