@@ -47,8 +47,10 @@ def readers(
             vars(sys.modules[f"{_PACKAGE}.reader"]).update(kinds)
         yield found
     finally:
+        # What others have imported meanwhile stays: some modules can be imported only once.
         for name in set(sys.modules) - set(before):
-            del sys.modules[name]
+            if name.partition(".")[0] in (_PACKAGE, "six", "sentencepiece", "shapely"):
+                del sys.modules[name]
         sys.modules |= before
 
 
