@@ -30,14 +30,11 @@ def paddleclas(name: str) -> Iterator[Any]:
             module = ModuleType(package)
             module.__path__ = [str(place)]
             sys.modules[package] = module
-        six = ModuleType("six")
-        six.PY2, six.PY3 = False, True  # type: ignore[attr-defined]
-        sys.modules.setdefault("six", six)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of paddle, which it imports: there is no ccache
             found = importlib.import_module(f"paddleclas.deploy.python.{name}")
         yield found
     finally:
         for each in set(sys.modules) - set(before):
-            if each.startswith("paddleclas") or each == "six":
+            if each.startswith("paddleclas"):
                 del sys.modules[each]
