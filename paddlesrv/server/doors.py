@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable
 
+from paddlesrv.server.brpc import BrpcApplication, BrpcConnection
 from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.connection import HttpConnection
 from paddlesrv.server.connections import Connections
@@ -19,15 +22,17 @@ class Doors:
     """The listeners of one server; they share one limit on connections."""
 
     def __init__(self, service: Service, config: ServerConfig) -> None:
-        self._application = HttpApplication(service)
-        self._connections = Connections(
-            max_body=int(config.max_body_mb * 1e6), max_connections=config.max_connections
-        )
+        max_body = int(config.max_body_mb * 1e6)
+        self._http_application = HttpApplication(service)
+        self._brpc_application = BrpcApplication(service, max_body)
+        self._connections = Connections(max_body=max_body, max_connections=config.max_connections)
         self._listeners: list[Listener] = []
 
     async def open(self, ports: Ports, tls: ssl.SSLContext | None) -> None:
         """Accept connections on every port."""
-        await self._listen(Listener(self._connections, self._any), ports, tls)
+        await self._listen(self._any, ports.main, tls)
+        if ports.brpc is not None:
+            await self._listen(self._brpc, ports.brpc, tls)
 
     async def close(self, grace: float) -> bool:
         """Take no new connection, let every one finish; whether all did within `grace` s."""
@@ -39,12 +44,21 @@ class Doors:
         for listener in self._listeners:
             listener.abort()
 
-    async def _listen(self, listener: Listener, ports: Ports, tls: ssl.SSLContext | None) -> None:
+    async def _listen(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        bound: socket.socket,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        listener = Listener(self._connections, protocol)
         self._listeners.append(listener)
-        await listener.listen(ports.main, tls)
+        await listener.listen(bound, tls)
 
     def _any(self) -> asyncio.Protocol:
-        return FirstBytes(self._connections, self._http)
+        return FirstBytes(self._connections, self._http, brpc=self._brpc)
 
     def _http(self) -> asyncio.Protocol:
-        return HttpConnection(self._connections, self._application)
+        return HttpConnection(self._connections, self._http_application)
+
+    def _brpc(self) -> asyncio.Protocol:
+        return BrpcConnection(self._connections, self._brpc_application)
