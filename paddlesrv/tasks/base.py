@@ -112,6 +112,10 @@ class Task(ABC):
         """Paint a result on its picture (HWC, BGR, uint8); None if there is nothing to paint on."""
         return None
 
+    def class_map(self, result: msgspec.Struct) -> Array | None:
+        """The class of each pixel of the picture (HW, uint8); None where a result has none."""
+        return None
+
     @abstractmethod
     def example(self) -> TaskInput:
         """A small valid input, for warm-up and check runs; made, not read from a file."""
