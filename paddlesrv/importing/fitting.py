@@ -14,6 +14,24 @@ TENSORS = "tensors"
 """No task: the model is served as its tensors are."""
 
 
+SHORT_WORDS = {
+    "classification": "image-classification",
+    "detection": "object-detection",
+    "segmentation": "image-segmentation",
+    "recognition": "text-recognition",
+    "orientation": "text-line-orientation",
+    "embedding": "text-embedding",
+    "sentiment": "sentiment-analysis",
+    "ctr": "click-through-rate",
+}
+"""What people call a task -> its name."""
+
+
+def task_name(word: str) -> str:
+    """The name of the task that a word means; the word itself where it means none."""
+    return SHORT_WORDS.get(word, word)
+
+
 def check_task(task: str) -> None:
     """See that a model of its own can be made for the task.
 
