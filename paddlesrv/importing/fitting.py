@@ -141,6 +141,13 @@ def _with_counts(
 
 def _problem(tensor: TensorSpec, want: Wanted) -> str | None:
     """Why a tensor cannot be the one that is wanted."""
+    for dtype, shape in want.others:
+        if _difference(tensor, msgspec.structs.replace(want, dtype=dtype, shape=shape)) is None:
+            return None
+    return _difference(tensor, want)
+
+
+def _difference(tensor: TensorSpec, want: Wanted) -> str | None:
     if tensor.dtype != want.dtype:
         return f"its type is not {want.dtype}"
     if tensor.lod_level != want.lod_level:
@@ -157,7 +164,9 @@ def _misfit(
     tensors: tuple[TensorSpec, ...], wanted: tuple[Wanted, ...], task: str, side: str
 ) -> UsageError:
     expected = "; ".join(
-        f"{w.role}: {w.dtype} {shape_text(w.shape)}{' as a sequence (LoD)' if w.lod_level else ''}"
+        f"{w.role}: {w.dtype} {shape_text(w.shape)}"
+        + "".join(f" or {dtype} {shape_text(shape)}" for dtype, shape in w.others)
+        + (" as a sequence (LoD)" if w.lod_level else "")
         for w in wanted
     )
     context = {f"{task} takes" if side == "input" else f"{task} reads": expected}

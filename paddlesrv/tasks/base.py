@@ -40,7 +40,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """A tensor that a task must find in a network, with its batch dimension; -1 is any size.
 
     An `optional` one need not be there; as an input it must be named as its role. `counts` is the
-    role of the output with this one's rows for each input, if there is such an output.
+    role of the output with this one's rows for each input, if there is such an output. `others` are
+    types and shapes that are as good.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Wanted(msgspec.Struct, frozen=True):
     lod_level: int = 0
     optional: bool = False
     counts: str | None = None
+    others: tuple[tuple[DType, tuple[int, ...]], ...] = ()
 
 
 class Runner(Protocol):

@@ -71,7 +71,15 @@ class ImageSegmentation(ModelTask[Size]):
 
     name = "image-segmentation"
     accepts = ("image",)
-    outputs = (Wanted("mask", "float32", (-1, -1, -1, -1)),)
+    inputs = (Wanted("image", "float32", (-1, -1, -1, -1), others=(("uint8", (-1, -1, -1, -1)),)),)
+    outputs = (
+        Wanted(
+            "mask",
+            "float32",
+            (-1, -1, -1, -1),
+            others=(("int32", (-1, -1, -1)), ("int64", (-1, -1, -1)), ("int64", (-1, -1, -1, -1))),
+        ),
+    )
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
