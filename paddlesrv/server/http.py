@@ -23,7 +23,7 @@ from paddlesrv.errors import (
 )
 from paddlesrv.server import openapi, pages
 from paddlesrv.server.connection import Request, Response
-from paddlesrv.server.pictures import paint
+from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
 from paddlesrv.server.refusal import refuse
 from paddlesrv.server.service import VERSION, Service
@@ -151,12 +151,17 @@ class HttpApplication:
             items = _form_files(request, body)
         else:
             items, options = predict.decode(content_type, body, options)
+        asked = self._service.find(name).setup.task
+        if options.picture is not None and asked is not None:
+            check_wanted(options.picture, asked, items)
         answer = await self._service.predict(name, items, options.task, options.timeout)
         task = answer.model.setup.task
         assert task is not None
-        if options.draw:
-            picture = await paint(self._service.pool, task, items, answer.results)
-            return Response(body=picture, content_type=b"image/png")
+        if options.picture is not None:
+            png = await picture(
+                self._service.pool, options.picture, task, items[0], answer.results[0]
+            )
+            return Response(body=png, content_type=b"image/png")
         return Response(body=predict.encode(name, task.name, answer.results, answer.timing))
 
     async def _index(self, _: Request) -> Response:
