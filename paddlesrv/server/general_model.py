@@ -65,6 +65,8 @@ def choose(service: Service, request: GeneralRequest, model: str | None = None) 
     if len(networks) == 1:
         return networks[0]  # whatever does not fit is said of it
     fitting = [each for each in networks if request.fits(each.setup.spec)]
+    if len(fitting) > 1:
+        fitting = [each for each in fitting if request.suits(each.setup.spec)] or fitting
     if len(fitting) == 1:
         return fitting[0]
     sent = ", ".join(str(each) for each in request.tensors) or "no tensors"

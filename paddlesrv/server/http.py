@@ -21,10 +21,11 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
 )
-from paddlesrv.server import openapi, pages
+from paddlesrv.server import openapi, pages, routes_paddle
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
+from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
 from paddlesrv.server.refusal import refuse
 from paddlesrv.server.service import VERSION, Service
 from paddlesrv.tasks.base import TaskInput
@@ -95,6 +96,9 @@ class HttpApplication:
             _allow(request, path, "POST")
             name = self._service.find(parts[1]).name
             return self._remember(request, lambda r: self._predict(r, name), name)
+        if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
+            _allow(request, path, "POST")
+            return lambda r: routes_paddle.general_inference(self._service, r), ""
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._route_model(request, path, parts[2:])
         raise NotFound(

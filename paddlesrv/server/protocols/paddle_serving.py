@@ -88,6 +88,21 @@ class GeneralRequest(NamedTuple):
         wanted = {tensor.name for tensor in spec.inputs}
         return sent == wanted and all(_output(spec, name) for name in self.fetch)
 
+    def suits(self, spec: ModelSpec) -> bool:
+        """Whether a model that it fits takes tensors of these types and shapes."""
+        for each in self.tensors:
+            declared = spec.input(_input(spec, each) or "")
+            data = each.tensor.data
+            if declared is None or dtype_name(data) != declared.dtype:
+                return False
+            sides = declared.shape[1:] if data.ndim == len(declared.shape) else None
+            if sides is None or any(
+                wanted not in (-1, found)
+                for wanted, found in zip(sides, data.shape[1:], strict=True)
+            ):
+                return False
+        return True
+
 
 # -- requests ----------------------------------------------------------------------------------
 
