@@ -21,7 +21,7 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
 )
-from paddlesrv.server import openapi, pages, routes_paddle
+from paddlesrv.server import encodings, openapi, pages, routes_paddle
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
@@ -70,6 +70,8 @@ class HttpApplication:
             route = self._routes.get((request.method, request.target))
             handler, model = route or self._find_route(request)
             response = await handler(request)
+            if len(response.body) >= encodings.LEAST and b"accept-encoding" in request.headers:
+                await self._compress(request, response)
         except asyncio.CancelledError:
             self._service.metrics.answered(model, "http", Cancelled.http_status, 0.0)
             return None
@@ -79,6 +81,16 @@ class HttpApplication:
             seconds = time.monotonic() - started
             self._service.metrics.answered(model, "http", response.status, seconds)
         return response
+
+    async def _compress(self, request: Request, response: Response) -> None:
+        accept = request.header(b"accept-encoding") or ""
+        coding = encodings.chosen(accept, response.content_type)
+        if coding is not None:
+            response.body = await encodings.encoded(self._service.pool, response.body, coding)
+            response.headers = (
+                *response.headers, (b"content-encoding", coding.encode()),
+                (b"vary", b"accept-encoding"),
+            )  # fmt: skip
 
     # -- routes ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paddlesrv_client.wire.compression import CompressionError, compress, decompress
 
-KINDS = ("none", "snappy", "gzip", "zlib")
+KINDS = ("none", "snappy", "gzip", "zlib", "zstd")
 PACKED = KINDS[1:]
 DAMAGED = int(os.environ.get("PADDLESRV_FUZZ_EXAMPLES", "300"))
 
