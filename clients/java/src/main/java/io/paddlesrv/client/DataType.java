@@ -25,6 +25,8 @@ public enum DataType {
     INT64(8),
     /** Floating point, 16 bits (IEEE 754 binary16). */
     FP16(2),
+    /** Floating point, 16 bits: the first half of a {@code float}. */
+    BF16(2),
     /** Floating point, 32 bits: Java's {@code float}. */
     FP32(4),
     /** Floating point, 64 bits: Java's {@code double}. */

@@ -81,21 +81,23 @@ final class Elements {
     }
 
     static float[] floats(Tensor tensor) {
-        need(tensor, DataType.FP32, DataType.FP16);
+        need(tensor, DataType.FP32, DataType.FP16, DataType.BF16);
         float[] values = new float[tensor.count()];
         ByteBuffer data = tensor.data();
         if (tensor.type() == DataType.FP32) {
             data.asFloatBuffer().get(values);
         } else {
+            boolean half = tensor.type() == DataType.FP16;
             for (int i = 0; i < values.length; i++) {
-                values[i] = HalfFloat.toFloat(data.getShort(2 * i));
+                short bits = data.getShort(2 * i);
+                values[i] = half ? HalfFloat.toFloat(bits) : Float.intBitsToFloat(bits << 16);
             }
         }
         return values;
     }
 
     static double[] doubles(Tensor tensor) {
-        need(tensor, DataType.FP64, DataType.FP32, DataType.FP16);
+        need(tensor, DataType.FP64, DataType.FP32, DataType.FP16, DataType.BF16);
         double[] values = new double[tensor.count()];
         if (tensor.type() == DataType.FP64) {
             tensor.data().asDoubleBuffer().get(values);
@@ -135,6 +137,7 @@ final class Elements {
             case UINT64:
                 return "toUint64s()";
             case FP16:
+            case BF16:
             case FP32:
                 return "toFloats()";
             case FP64:

@@ -389,7 +389,7 @@ public final class Tensor {
     }
 
     /**
-     * The elements of an {@link DataType#FP32} or {@link DataType#FP16} tensor.
+     * The elements of an {@link DataType#FP32} tensor, or of numbers of 16 bits.
      *
      * @return a copy
      */
@@ -398,8 +398,7 @@ public final class Tensor {
     }
 
     /**
-     * The elements of an {@link DataType#FP64}, {@link DataType#FP32} or {@link DataType#FP16}
-     * tensor.
+     * The elements of an {@link DataType#FP64} tensor, or of numbers with fewer bits.
      *
      * @return a copy
      */

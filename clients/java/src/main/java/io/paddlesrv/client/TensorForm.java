@@ -6,7 +6,7 @@ public enum TensorForm {
     BINARY,
     /**
      * As numbers in the JSON, for servers without the binary extension. What JSON cannot carry
-     * (FP16, numbers that are not finite, bytes that are no text) goes as bytes all the same.
+     * (numbers of 16 bits or not finite, bytes that are no text) goes as bytes all the same.
      */
     JSON
 }

@@ -17,6 +17,7 @@ final class TensorJson {
     static boolean carries(Tensor tensor) {
         switch (tensor.type()) {
             case FP16:
+            case BF16:
                 return false;
             case FP32:
             case FP64:
@@ -124,6 +125,8 @@ final class TensorJson {
             case FP32:
                 bytes.putFloat(number(value));
                 break;
+            case BF16:
+                throw new IllegalArgumentException("BF16 has no form in JSON");
             default:
                 bytes.putDouble(value.isNull() ? Double.NaN : value.asDouble());
         }

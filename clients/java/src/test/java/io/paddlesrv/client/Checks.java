@@ -82,9 +82,10 @@ public final class Checks {
         long[] one = {1};
         same(7, Tensor.ofInt8s(one, (byte) 7).toInts()[0]);
         same(7L, Tensor.ofInts(one, 7).toLongs()[0]);
+        same(-1.5f, Tensor.of(DataType.BF16, one, new byte[] {(byte) 0xc0, (byte) 0xbf}).toFloats()[0]);
         same(0.5, Tensor.ofHalfFloats(one, 0.5f).toDoubles()[0]);
         String text = refused(IllegalStateException.class, () -> Tensor.ofLongs(one, 7).toFloats());
-        same("the tensor is INT64 [1], not FP32 or FP16: use toLongs()", text);
+        same("the tensor is INT64 [1], not FP32 or FP16 or BF16: use toLongs()", text);
         refused(IllegalStateException.class, () -> Tensor.ofLongs(one, 7).toInts());
         refused(IllegalStateException.class, () -> Tensor.ofUint64s(one, 7).toLongs());
         refused(IllegalStateException.class, () -> Tensor.ofDoubles(one, 7).toFloats());
