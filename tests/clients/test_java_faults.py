@@ -77,6 +77,7 @@ DAMAGED = {
     "strings too many": tensors(binary(8, [1], "BYTES"), blobs=b"\0\0\0\0" * 2),
     "strings too long": tensors(binary(4, [1], "BYTES"), blobs=b"\xff\xff\xff\xff"),
     "values too few": tensors(plain([1])),
+    "values fewer by far": tensors(plain([1], [1 << 30])),
     "values too many": tensors(plain([1, [2, 3]])),
     "values of another kind": tensors(plain(["1", "2"])),
     "values out of range": tensors(plain([1, 1 << 31])),
@@ -195,6 +196,14 @@ def test_where_nobody_listens_the_address_is_told(java_driver: Driver) -> None:
     assert java_driver.ask("live", url) is False
 
 
+def test_a_connection_that_does_not_come_about_ends_with_the_time(java_driver: Driver) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        with socket.create_connection(full.getsockname()):  # which nobody accepts
+            told = refusal(java_driver, {"url": url, "timeout_ms": 300})
+    assert told["kind"] == "DeadlineException"
+
+
 @pytest.mark.parametrize("before", [b"", GOOD[:-3]], ids=["no head", "half a body"])
 def test_a_server_that_stalls_is_left_when_the_time_is_over(
     before: bytes, java_driver: Driver
@@ -214,10 +223,11 @@ def test_the_deadline_tells_what_was_wrong_before(java_driver: Driver) -> None:
     assert "the queue is full" in told["message"]
 
 
-def begin(driver: Driver, server: Handmade, **more: Any) -> dict[str, Any]:
-    client = patient(server, **more)
+def begin(driver: Driver, server: Handmade, how: str = "begin") -> dict[str, Any]:
+    """A call that has arrived at the server; the client's settings."""
+    client = patient(server)
     inputs = {"x": {"datatype": "INT8", "shape": [1], "data": "AA=="}}
-    driver.ask("begin", client, model="m", inputs=inputs)
+    driver.ask(how, client, model="m", inputs=inputs)
     assert server.arrived.acquire(timeout=30)
     return client
 
@@ -228,6 +238,14 @@ def test_who_cancels_a_call_leaves_the_connection(java_driver: Driver) -> None:
         begin(java_driver, server)
         assert java_driver.ask("cancel") is True
         assert stall.gone.wait(30), "the server would go on computing"
+
+
+def test_who_interrupts_a_thread_that_waits_ends_its_call(java_driver: Driver) -> None:
+    stall = Stall()
+    with handmade(stall) as server:
+        begin(java_driver, server, "wait")
+        assert java_driver.ask("interrupt") == ["CancellationException", True]
+        assert stall.gone.wait(30)
 
 
 def test_who_closes_the_client_ends_its_calls(java_driver: Driver) -> None:
@@ -342,5 +360,7 @@ def test_servers_that_answer_health_by_status_alone_are_understood(java_driver: 
         with handmade(response(b"", status)) as server:
             assert java_driver.ask("ready", server.url) is False
             assert len(server.asked) == 1
-    with handmade(response(b"", "401 Unauthorized")) as server, pytest.raises(Refused):
-        java_driver.ask("ready", server.url)
+    with handmade(response(b"", "401 Unauthorized")) as server:
+        with pytest.raises(Refused) as refused:
+            java_driver.ask("ready", server.url)
+    assert refused.value.told["status"] == 401

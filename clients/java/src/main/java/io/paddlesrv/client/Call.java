@@ -105,7 +105,8 @@ final class Call<T> {
                 return;
             }
             Answer answer =
-                    new Answer(response.statusCode(), response.headers(), plain(response), requestId);
+                    new Answer(
+                            response.statusCode(), response.headers(), plain(response), requestId);
             if (answer.succeeded()) {
                 outcome.complete(read(answer));
             } else {
@@ -175,6 +176,10 @@ final class Call<T> {
 
     private void failed(PaddlesrvException error, boolean mayHeal, Duration asked) {
         last = error;
+        if (mayHeal && left() <= 0) { // a connection that did not come about in time, for one
+            expire();
+            return;
+        }
         Duration wait = asked.plus(policy.delay(attempts));
         boolean inTime = wait.compareTo(Duration.ofNanos(left())) < 0;
         if (!mayHeal || attempts >= policy.attempts() || !inTime) {

@@ -16,7 +16,9 @@ final class Endpoint {
             throw new IllegalArgumentException(
                     "not a server's address: " + url + "; it looks like http://127.0.0.1:9393");
         }
-        if (uri.getRawQuery() != null || uri.getRawFragment() != null || uri.getUserInfo() != null) {
+        if (uri.getRawQuery() != null
+                || uri.getRawFragment() != null
+                || uri.getRawUserInfo() != null) {
             throw new IllegalArgumentException(
                     "a server's address has no query, no fragment and no user");
         }

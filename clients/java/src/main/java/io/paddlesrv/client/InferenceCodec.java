@@ -118,8 +118,8 @@ final class InferenceCodec {
                 (name, tensor) -> {
                     all.put(name, tensor);
                     tensor.lod()
-                            .ifPresent(
-                                    o -> all.put(name + LOD, Tensor.ofLongs(new long[] {o.length}, o)));
+                            .map(o -> Tensor.ofLongs(new long[] {o.length}, o))
+                            .ifPresent(offsets -> all.put(name + LOD, offsets));
                 });
         long offsets = inputs.values().stream().filter(t -> t.lod().isPresent()).count();
         if (all.size() != inputs.size() + offsets) {

@@ -124,7 +124,8 @@ public final class Json {
                 items.add(of(java.lang.reflect.Array.get(value, i)));
             }
         } else {
-            throw new IllegalArgumentException("JSON has no form for " + value.getClass().getName());
+            throw new IllegalArgumentException(
+                    "JSON has no form for " + value.getClass().getName());
         }
         return ofItems(items);
     }

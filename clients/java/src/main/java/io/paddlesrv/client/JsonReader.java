@@ -240,6 +240,7 @@ final class JsonReader {
     }
 
     private IllegalArgumentException wrong(String what) {
-        return new IllegalArgumentException("not JSON: " + what + " (at character " + position + ")");
+        return new IllegalArgumentException(
+                "not JSON: " + what + " (at character " + position + ")");
     }
 }

@@ -100,7 +100,8 @@ final class JsonWriter {
 
     private static boolean paired(String characters, int i) {
         if (Character.isHighSurrogate(characters.charAt(i))) {
-            return i + 1 < characters.length() && Character.isLowSurrogate(characters.charAt(i + 1));
+            return i + 1 < characters.length()
+                    && Character.isLowSurrogate(characters.charAt(i + 1));
         }
         return i > 0 && Character.isHighSurrogate(characters.charAt(i - 1));
     }

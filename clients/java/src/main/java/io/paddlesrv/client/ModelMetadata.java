@@ -18,9 +18,8 @@ public final class ModelMetadata {
         name = json.get("name").asString();
         platform = json.get("platform").asString();
         versions = Metadata.strings(json, "versions");
-        inputs = Metadata.list(json, "inputs").map(TensorMetadata::new).collect(Collectors.toList());
-        outputs =
-                Metadata.list(json, "outputs").map(TensorMetadata::new).collect(Collectors.toList());
+        inputs = tensors(json, "inputs");
+        outputs = tensors(json, "outputs");
         json.find("properties")
                 .ifPresent(
                         all ->
@@ -28,6 +27,12 @@ public final class ModelMetadata {
                                         .forEach(
                                                 (key, value) ->
                                                         properties.put(key, Metadata.text(value))));
+    }
+
+    private static List<TensorMetadata> tensors(Json json, String name) {
+        return Metadata.list(json, name)
+                .map(TensorMetadata::new)
+                .collect(Collectors.toUnmodifiableList());
     }
 
     /**
@@ -54,7 +59,7 @@ public final class ModelMetadata {
      * @return a list that cannot be changed
      */
     public List<String> versions() {
-        return List.copyOf(versions);
+        return versions;
     }
 
     /**
@@ -63,7 +68,7 @@ public final class ModelMetadata {
      * @return a list that cannot be changed
      */
     public List<TensorMetadata> inputs() {
-        return List.copyOf(inputs);
+        return inputs;
     }
 
     /**
@@ -72,7 +77,7 @@ public final class ModelMetadata {
      * @return a list that cannot be changed
      */
     public List<TensorMetadata> outputs() {
-        return List.copyOf(outputs);
+        return outputs;
     }
 
     /**

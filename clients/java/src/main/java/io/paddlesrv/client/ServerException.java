@@ -111,7 +111,9 @@ public final class ServerException extends PaddlesrvException {
     }
 
     private static Optional<String> text(Json body, String name) {
-        return body.find(name).filter(value -> value.kind() == Json.Kind.STRING).map(Json::asString);
+        return body.find(name)
+                .filter(value -> value.kind() == Json.Kind.STRING)
+                .map(Json::asString);
     }
 
     private static String excerpt(Answer answer) {

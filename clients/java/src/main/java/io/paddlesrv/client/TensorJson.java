@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.Iterator;
@@ -73,21 +74,38 @@ final class TensorJson {
      * @throws IllegalArgumentException if these are not such elements, or not so many
      */
     static Tensor read(DataType type, long[] shape, Json data) {
-        int count = Shapes.elements(shape);
-        Elements elements = new Elements(data, count);
+        // Counted before room is made: what a shape says costs the server nothing.
+        List<Json> values = leaves(data);
+        Shapes.check(shape, values.size());
         if (type == DataType.BYTES) {
-            byte[][] texts = new byte[count][];
+            byte[][] texts = new byte[values.size()][];
             Arrays.setAll(
-                    texts, i -> elements.next().asString().getBytes(StandardCharsets.UTF_8));
-            elements.end();
+                    texts, i -> values.get(i).asString().getBytes(StandardCharsets.UTF_8));
             return Tensor.ofByteStrings(shape, texts);
         }
-        ByteBuffer bytes = Room.of(type, shape, count);
-        for (int i = 0; i < count; i++) {
-            put(bytes, type, elements.next());
-        }
-        elements.end();
+        ByteBuffer bytes = Room.of(type, shape, values.size());
+        values.forEach(value -> put(bytes, type, value));
         return Tensor.ofWire(type, shape, bytes.flip());
+    }
+
+    /** What is in nested lists, one after another. */
+    private static List<Json> leaves(Json data) {
+        List<Json> found = new ArrayList<>();
+        Deque<Iterator<Json>> lists = new ArrayDeque<>();
+        lists.push(data.items().iterator());
+        while (!lists.isEmpty()) {
+            if (!lists.peek().hasNext()) {
+                lists.pop();
+                continue;
+            }
+            Json item = lists.peek().next();
+            if (item.kind() == Json.Kind.ARRAY) {
+                lists.push(item.items().iterator());
+            } else {
+                found.add(item);
+            }
+        }
+        return found;
     }
 
     private static void put(ByteBuffer bytes, DataType type, Json value) {
@@ -151,50 +169,6 @@ final class TensorJson {
             return true;
         } catch (CharacterCodingException error) {
             return false;
-        }
-    }
-
-    /** The leaves of nested lists, one after another. */
-    private static final class Elements {
-        private final Deque<Iterator<Json>> lists = new ArrayDeque<>();
-        private final int count;
-
-        Elements(Json data, int count) {
-            this.count = count;
-            lists.push(data.kind() == Json.Kind.ARRAY ? data.items().iterator() : one(data));
-        }
-
-        Json next() {
-            Json found = find();
-            if (found == null) {
-                throw new IllegalArgumentException("there are fewer values than " + count);
-            }
-            return found;
-        }
-
-        void end() {
-            if (find() != null) {
-                throw new IllegalArgumentException("there are more values than " + count);
-            }
-        }
-
-        private Json find() {
-            while (!lists.isEmpty()) {
-                if (!lists.peek().hasNext()) {
-                    lists.pop();
-                    continue;
-                }
-                Json item = lists.peek().next();
-                if (item.kind() != Json.Kind.ARRAY) {
-                    return item;
-                }
-                lists.push(item.items().iterator());
-            }
-            return null;
-        }
-
-        private static Iterator<Json> one(Json data) {
-            return List.of(data).iterator();
         }
     }
 }

@@ -1,11 +1,14 @@
 package io.paddlesrv.client;
 
+import java.net.http.HttpHeaders;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Random;
 
 /** What needs no server. Each check is a promise; the program ends with 1 if one is broken. */
 public final class Checks {
@@ -14,18 +17,20 @@ public final class Checks {
         void run();
     }
 
+    private static final int DAMAGED = 50_000;
+
     private final Map<String, Check> checks = new LinkedHashMap<>();
 
     private Checks() {
         checks.put("a tensor keeps nothing of the arrays that it was made of", this::copies);
         checks.put("a tensor refuses a shape of another size", this::shapes);
         checks.put("a tensor is read as its own type or one that holds it", this::types);
-        checks.put("unsigned integers keep their value, and out of range is refused", this::unsigned);
+        checks.put("unsigned integers keep their value or are refused", this::unsigned);
         checks.put("strings keep every byte; what is no UTF-8 is no text", this::strings);
         checks.put("raw bytes must be the tensor's", this::raw);
         checks.put("offsets must rise from 0 to the number of rows", this::offsets);
         checks.put("equal tensors are equal", this::equality);
-        checks.put("a field or an output that is missing is told with those there are", this::missing);
+        checks.put("what is missing is told with what is there", this::missing);
         checks.put("JSON of Java's values", this::json);
         checks.put("JSON numbers are exact or refused", this::numbers);
         checks.put("names are quoted in paths", this::quoting);
@@ -34,6 +39,7 @@ public final class Checks {
         checks.put("settings that cannot be are refused", this::settings);
         checks.put("a closed client says so", this::closed);
         checks.put("a client shows no secret", this::secrets);
+        checks.put("no damage to an answer does more than fail", this::damage);
     }
 
     /** Runs all. */
@@ -75,14 +81,17 @@ public final class Checks {
         refused(
                 IllegalArgumentException.class,
                 () -> Tensor.ofInt8s(new long[] {1L << 32, 1L << 32}));
-        refused(IllegalArgumentException.class, () -> Tensor.ofInt8s(new long[] {Long.MAX_VALUE, 2}));
+        refused(
+                IllegalArgumentException.class,
+                () -> Tensor.ofInt8s(new long[] {Long.MAX_VALUE, 2}));
     }
 
     private void types() {
         long[] one = {1};
         same(7, Tensor.ofInt8s(one, (byte) 7).toInts()[0]);
         same(7L, Tensor.ofInts(one, 7).toLongs()[0]);
-        same(-1.5f, Tensor.of(DataType.BF16, one, new byte[] {(byte) 0xc0, (byte) 0xbf}).toFloats()[0]);
+        byte[] half = {(byte) 0xc0, (byte) 0xbf};
+        same(-1.5f, Tensor.of(DataType.BF16, one, half).toFloats()[0]);
         same(0.5, Tensor.ofHalfFloats(one, 0.5f).toDoubles()[0]);
         String text = refused(IllegalStateException.class, () -> Tensor.ofLongs(one, 7).toFloats());
         same("the tensor is INT64 [1], not FP32 or FP16 or BF16: use toLongs()", text);
@@ -97,7 +106,8 @@ public final class Checks {
         same(200, Tensor.ofUint8s(one, (byte) 200).toInts()[0]);
         same(65535, Tensor.ofUint16s(one, 65535).toInts()[0]);
         same(4294967295L, Tensor.ofUint32s(one, 4294967295L).toLongs()[0]);
-        same(-1L, Tensor.ofUint64s(one, Long.parseUnsignedLong("18446744073709551615")).toUint64s()[0]);
+        long most = Long.parseUnsignedLong("18446744073709551615");
+        same(most, Tensor.ofUint64s(one, most).toUint64s()[0]);
         refused(IllegalArgumentException.class, () -> Tensor.ofUint16s(one, 65536));
         refused(IllegalArgumentException.class, () -> Tensor.ofUint32s(one, -1));
     }
@@ -126,7 +136,8 @@ public final class Checks {
     private void offsets() {
         Tensor rows = Tensor.ofLongs(new long[] {3, 1}, 1, 2, 3);
         same("[0, 1, 3]", Arrays.toString(rows.withLod(0, 1, 3).lod().orElseThrow()));
-        for (long[] wrong : new long[][] {{}, {0}, {1, 3}, {0, 2}, {0, 2, 2, 3}, {0, 4}, {0, 3, 2}}) {
+        long[][] impossible = {{}, {0}, {1, 3}, {0, 2}, {0, 2, 2, 3}, {0, 4}, {0, 3, 2}};
+        for (long[] wrong : impossible) {
             refused(IllegalArgumentException.class, () -> rows.withLod(wrong));
         }
     }
@@ -196,7 +207,8 @@ public final class Checks {
 
     private void addresses() {
         List<String> wrong =
-                List.of("127.0.0.1:9393", "ftp://h", "http://", "http://h/?q", "http://u:p@h", "a b");
+                List.of(
+                        "127.0.0.1:9393", "ftp://h", "http://", "http://h/?q", "http://u:p@h", "a");
         for (String url : wrong) {
             refused(IllegalArgumentException.class, () -> PaddlesrvClient.of(url));
         }
@@ -219,7 +231,8 @@ public final class Checks {
     private void settings() {
         ClientBuilder builder = PaddlesrvClient.builder("http://h");
         refused(IllegalArgumentException.class, () -> builder.timeout(Duration.ZERO));
-        refused(IllegalArgumentException.class, () -> builder.connectTimeout(Duration.ofMillis(-1)));
+        refused(
+                IllegalArgumentException.class, () -> builder.connectTimeout(Duration.ofMillis(-1)));
         refused(IllegalArgumentException.class, () -> builder.maxAnswerBytes(0));
         refused(IllegalArgumentException.class, () -> builder.header("X-Key", "a\r\nb: c"));
         refused(IllegalArgumentException.class, () -> builder.header("Host", "other"));
@@ -241,6 +254,47 @@ public final class Checks {
                 PaddlesrvClient.builder("http://h").bearerToken("hidden").build()) {
             same("PaddlesrvClient[http://h]", client.toString());
         }
+    }
+
+    private void damage() {
+        String json =
+                ("{'model_name':'m','outputs':[{'name':'y','datatype':'FP32','shape':[1,2],"
+                                + "'parameters':{'binary_data_size':8}},{'name':'s','datatype':"
+                                + "'BYTES','shape':[2],'parameters':{'binary_data_size':9}},{'name'"
+                                + ":'z','datatype':'INT16','shape':[2,1],'data':[[1],[-2]]}]}")
+                        .replace('\'', '"');
+        byte[] header = json.getBytes(StandardCharsets.UTF_8);
+        byte[] whole = Arrays.copyOf(header, header.length + 17);
+        whole[header.length + 8] = 1;
+        Tensor input = Tensor.ofInts(new long[0], 1);
+        InferRequest request = InferRequest.builder("m").input("x", input).build();
+        same(3, decoded(whole, header.length, request).outputs().size());
+        String likely = "0123456789[]{}\",:-e.\\";
+        Random random = new Random(13);
+        int refused = 0;
+        for (int i = 0; i < DAMAGED; i++) {
+            int cut = random.nextInt(4) == 0 ? random.nextInt(99) : 0;
+            byte[] damaged = Arrays.copyOf(whole, whole.length - cut);
+            for (int n = random.nextInt(4); n >= 0; n--) {
+                char guess = likely.charAt(random.nextInt(likely.length()));
+                int octet = random.nextBoolean() ? guess : random.nextInt(256);
+                damaged[random.nextInt(damaged.length)] = (byte) octet;
+            }
+            int length = random.nextInt(8) == 0 ? random.nextInt(whole.length) : header.length;
+            try {
+                decoded(damaged, length, request).outputs().values().forEach(Tensor::toString);
+            } catch (RuntimeException error) {
+                refused++; // an Error is none
+            }
+        }
+        same(true, refused > DAMAGED / 2 && refused < DAMAGED);
+    }
+
+    private static InferResult decoded(byte[] body, int length, InferRequest request) {
+        Map<String, List<String>> headers =
+                Map.of(InferenceCodec.HEADER_LENGTH, List.of(Integer.toString(length)));
+        Answer answer = new Answer(200, HttpHeaders.of(headers, (name, value) -> true), body, "id");
+        return InferenceCodec.decode(answer, request);
     }
 
     private static void same(Object wanted, Object found) {

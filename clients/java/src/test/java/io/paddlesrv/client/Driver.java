@@ -27,6 +27,7 @@ import javax.net.ssl.TrustManagerFactory;
 public final class Driver {
     private final Map<Json, PaddlesrvClient> clients = new HashMap<>();
     private CompletableFuture<InferResult> begun;
+    private Waiting waiting;
 
     private Driver() {}
 
@@ -81,6 +82,14 @@ public final class Driver {
             case "begin":
                 begun = client(command).inferAsync(inference(command));
                 return true;
+            case "wait":
+                waiting = new Waiting(client(command), inference(command));
+                waiting.start();
+                return true;
+            case "interrupt":
+                waiting.interrupt();
+                waiting.join();
+                return List.of(waiting.ended, waiting.marked);
             case "cancel":
                 return begun.cancel(true);
             case "close":
@@ -125,7 +134,8 @@ public final class Driver {
 
     private static PaddlesrvClient build(Json settings) throws Exception {
         ClientBuilder builder = PaddlesrvClient.builder(settings.get("url").asString());
-        settings.find("timeout_ms").ifPresent(ms -> builder.timeout(Duration.ofMillis(ms.asLong())));
+        settings.find("timeout_ms")
+                .ifPresent(ms -> builder.timeout(Duration.ofMillis(ms.asLong())));
         settings.find("attempts")
                 .ifPresent(
                         n ->
@@ -201,7 +211,9 @@ public final class Driver {
         told.put("versions", model.versions());
         told.put("properties", model.properties());
         List<Object> inputs = new ArrayList<>();
-        model.inputs().forEach(t -> inputs.add(List.of(t.name(), t.datatype(), Json.of(t.shape()))));
+        for (TensorMetadata input : model.inputs()) {
+            inputs.add(List.of(input.name(), input.datatype(), Json.of(input.shape())));
+        }
         told.put("inputs", inputs);
         return told;
     }
@@ -241,5 +253,28 @@ public final class Driver {
             rounded.putShort(HalfFloat.fromFloat(given.getFloat()));
         }
         return List.of(Wire.base64(all.array()), Wire.base64(rounded.array()));
+    }
+
+    /** A thread that waits for an answer. */
+    private static final class Waiting extends Thread {
+        private final PaddlesrvClient client;
+        private final InferRequest request;
+        private String ended = "an answer";
+        private boolean marked;
+
+        Waiting(PaddlesrvClient client, InferRequest request) {
+            this.client = client;
+            this.request = request;
+        }
+
+        @Override
+        public void run() {
+            try {
+                client.infer(request);
+            } catch (RuntimeException error) {
+                ended = error.getClass().getSimpleName();
+                marked = Thread.currentThread().isInterrupted();
+            }
+        }
     }
 }
