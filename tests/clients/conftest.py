@@ -19,19 +19,21 @@ PICTURE = Path(__file__).parents[1] / "data" / "ocr" / "digits.png"
 
 @pytest.fixture(scope="session")
 def clients_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """`linear`, `echo`, `deep&wide` (linear too), `sequences`, and `reader`, which has a task."""
+    """`linear`, `deep&wide` (linear too), `echo`, `sequences`; with tasks `reader`, `colours`."""
     root = tmp_path_factory.mktemp("clients")
     home = root / "home"
     linear.write_onnx(root / "linear")
     networks.write_echo(root / "echo")
     networks.write_sequences(root / "sequences")
     write_recognition(root / "reader", classes=5)
+    networks.write_colours(root / "colours")
     (root / "keys.txt").write_text("a\nb\nc\n")
-    task = ("--task", "text-recognition", "--labels", str(root / "keys.txt"))
+    labels = ("--labels", str(root / "keys.txt"))
+    reads, sorts = ("--task", "text-recognition"), ("--task", "image-classification")
     wanted: dict[str, tuple[str, ...]]
-    wanted = {"linear": (), "echo": (), "sequences": (), "reader": task}
+    wanted = {"linear": (), "echo": (), "sequences": (), "reader": reads, "colours": sorts}
     for name, flags in wanted.items():
-        ended = run(home, "import", str(root / name), *flags)
+        ended = run(home, "import", str(root / name), *flags, *(labels if flags else ()))
         assert ended.returncode == 0, ended.stderr
     ended = run(home, "import", str(root / "linear"), "--name", "deep&wide")
     assert ended.returncode == 0, ended.stderr

@@ -62,6 +62,27 @@ def datatype(name: str) -> str:
     return FROM_NUMPY[name]
 
 
+def write_colours(directory: Path) -> None:
+    """How much there is of each of three colours: [n, 3, 224, 224] -> [n, 3], for a task."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["flat"]),
+            helper.make_node("Softmax", ["flat"], ["scores"], axis=1),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 224, 224])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    directory.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, directory / "model.onnx")
+
+
 def write_sequences(directory: Path) -> None:
     """`TABLE[words]` for sequences of words: int64 [rows, 1] with offsets -> float32 [rows, 2]."""
     subprocess.run(

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paddlesrv.server.protocols import predict
 from tests.clients import java, networks
 from tests.clients.conftest import PICTURE
+from tests.clients.handmade import handmade, response
 from tests.clients.java import Driver, Refused
 from tests.server.process import ServerProcess, serve
 from tests.standins import linear
@@ -159,12 +161,33 @@ def test_a_picture_is_read_and_drawn_as_by_any_other_client(
     assert png == drawn
 
 
-def test_features_go_in_order_or_by_name(
+def test_options_of_a_task_are_passed_on(
     java_driver: Driver, clients_server: ServerProcess
 ) -> None:
-    with pytest.raises(Refused) as refused:  # the server reads them, and says what the model has
-        java_driver.ask("predict", clients_server.url, model="linear", named={"a": 1})
-    assert refused.value.told["status"] == 400
+    asked = {"model": "colours", "pictures": [str(PICTURE)]}
+    (all_three,) = java_driver.ask("predict", clients_server.url, **asked)["results"]
+    (best,) = java_driver.ask("predict", clients_server.url, **asked, top=1)["results"]
+    assert len(all_three["classes"]) == 3
+    assert best["classes"] == all_three["classes"][:1]
+
+
+def test_texts_and_features_are_what_the_server_s_codec_reads(java_driver: Driver) -> None:
+    answer = json.dumps({"model": "m", "task": "t", "results": [{"score": 0.5}]}).encode()
+    asked = [
+        ({"texts": ["今天", '"\\\n']}, [("text", "今天"), ("text", '"\\\n')]),
+        ({"features": [0.1, -2e300]}, [("features", [0.1, -2e300])]),
+        ({"named": {"C1": [7, 8], "I1": 0.5, "é": "x"}},
+         [("features", {"C1": [7, 8], "I1": 0.5, "é": "x"})]),
+    ]  # fmt: skip
+    for what, wanted in asked:
+        with handmade(response(answer, kind="application/json")) as server:
+            told = java_driver.ask("predict", server.url, model="a/b", threshold=0.25, **what)
+            assert told["results"] == [{"score": 0.5}]
+            request = server.asked[0]
+        assert request.line == "POST /predict/a%2Fb?threshold=0.25 HTTP/1.1"
+        options = predict.decode_query(b"threshold=0.25")
+        items, _ = predict.decode(request.headers["content-type"], request.body, options)
+        assert [(item.kind, item.data) for item in items] == wanted
 
 
 def test_a_refusal_has_status_code_hint_and_the_id_of_the_log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -52,7 +51,7 @@ def test_the_commands_build_the_client_and_ask_a_server(
     told = {
         "http://127.0.0.1:9393": clients_server.url,
         "uci_housing": "linear",
-        "resnet50 cat.jpg": f"reader {shlex.quote(str(PICTURE))}",
+        "resnet50 cat.jpg": f"colours {shlex.quote(str(PICTURE))}",
     }
     script = "".join(block for block in blocks("sh") if not block.startswith("mvn"))
     for word, instead in told.items():
@@ -63,7 +62,7 @@ def test_the_commands_build_the_client_and_ask_a_server(
         cwd=project, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    described, numbers, read = ended.stdout.splitlines()
+    described, numbers, *classes = ended.stdout.splitlines()
     assert described == "linear [x FP32 [-1, 13]] -> [y FP32 [-1, 1]]"
     (name, values) = numbers.split(" = ")
     ones = np.ones((2, linear.FEATURES), np.float32)
@@ -71,8 +70,10 @@ def test_the_commands_build_the_client_and_ask_a_server(
     assert name == "y"
     assert found == pytest.approx(linear.expected(ones).ravel().tolist(), rel=1e-5)
     with clients_server.client() as client:
-        answer = client.post("/predict/reader", content=PICTURE.read_bytes()).json()
-    assert read == _compact(answer["results"][0])
+        answer = client.post("/predict/colours", content=PICTURE.read_bytes()).json()
+    known = answer["results"][0]["classes"]
+    assert len(known) == 3
+    assert classes == [f"{each['score']:.4f}  {each['label']}" for each in known]
     assert (project / "build" / "doc" / "index.html").is_file()
 
 
@@ -127,7 +128,3 @@ def _link_tree(source: Path, target: Path) -> None:
         place.mkdir(parents=True)
         for file in files:
             (place / file).symlink_to(Path(folder) / file)
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

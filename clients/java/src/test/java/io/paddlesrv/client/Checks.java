@@ -208,7 +208,7 @@ public final class Checks {
     private void addresses() {
         List<String> wrong =
                 List.of(
-                        "127.0.0.1:9393", "ftp://h", "http://", "http://h/?q", "http://u:p@h", "a");
+                        "127.0.0.1:1", "ftp://h", "http://", "http://h/?q", "http://u:p@h", "a");
         for (String url : wrong) {
             refused(IllegalArgumentException.class, () -> PaddlesrvClient.of(url));
         }
