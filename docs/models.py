@@ -17,7 +17,8 @@ One row a model. `paddlesrv info MODEL` tells more of each: notes, licence, size
 says what the tests get, serve and ask: **real weights**, or a **stand-in**: an archive of the
 same layout with the same tensors, whose small network is made for the tests, since the published
 one cannot be fetched everywhere. A stand-in proves pre- and post-processing, not what a network
-has learnt."""
+has learnt. Where it says **architecture**, the published network itself, with fewer channels and
+drawn weights, is got, served and held against its own answer too."""
 
 
 def page(mark: str) -> str:
@@ -82,7 +83,9 @@ def _tested(entry: Entry, real: set[str], standins: set[str]) -> str:
     if entry.name in real:
         return "real weights"
     parts = entry.components.values() if entry.is_pipeline else (entry.name,)
-    return "stand-in" if standins.issuperset(parts) else "nothing yet"
+    if not standins.issuperset(parts):
+        return "nothing yet"
+    return "stand-in, architecture" if entry.name in _with_architectures() else "stand-in"
 
 
 def _real(catalogue: Catalogue) -> set[str]:
@@ -92,3 +95,7 @@ def _real(catalogue: Catalogue) -> set[str]:
 
 def _with_standins() -> set[str]:
     return {key.partition("/")[0] for key in zoo.all_standins()}
+
+
+def _with_architectures() -> set[str]:
+    return {key.partition("/")[0] for key in zoo.all_standins(zoo.ARCHITECTURES)}

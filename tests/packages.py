@@ -60,6 +60,18 @@ _PINNED = (
         "38df818d87a00af854cbfd14e33615edc3c4fa2caeb662149d51e6f2e212013f",
     ),
     Package(
+        "paddleclas",
+        "2.6.0",
+        "paddleclas-2.6.0-py3-none-any.whl",
+        "3c12fd8994d95ed1b4fd60017cdbc12bb0e77a41a7921b022e9a6fb5d287fe8a",
+    ),
+    Package(
+        "paddleseg",
+        "2.8.0",
+        "paddleseg-2.8.0-py3-none-any.whl",
+        "299e70438e5a2df08ea169dfaee828c75c67c5015e958e9970ccc4d62a90d35c",
+    ),
+    Package(
         "paddlenlp",
         "2.8.1",
         "paddlenlp-2.8.1-py3-none-any.whl",

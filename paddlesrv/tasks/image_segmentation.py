@@ -104,10 +104,10 @@ class ImageSegmentation(ModelTask[Size]):
         return {self.input.name: Tensor(pixels[np.newaxis])}, (image.shape[0], image.shape[1])
 
     def post(self, outputs: Mapping[str, Tensor], state: Size, options: TaskOptions) -> Segments:
-        """The class of each pixel of the picture: what the network said of the nearest pixel."""
+        """The class of each pixel: what the network said of the pixel whose middle is nearest."""
         classes = self._classes(outputs[self.output].data, options)
         height, width = state
-        classes = cv2.resize(classes, (width, height), interpolation=cv2.INTER_NEAREST)
+        classes = cv2.resize(classes, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         counts = np.bincount(classes.ravel(), minlength=2)
         several = self.parameters.classes > 2
         return Segments(

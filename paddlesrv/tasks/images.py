@@ -35,6 +35,15 @@ MIN_SIDE_PIXELS = 1
 ACCEPTED = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
 _DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
+# How most of what is taken begins; for files whose header is damaged behind that.
+_TAKEN = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+)
+
 # What people send by mistake, by the first bytes of the file: offset, bytes, name.
 _KNOWN = (
     (0, b"%PDF", "a PDF"),
@@ -104,6 +113,11 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=_DECODERS)
     except _DAMAGED as error:
+        for magic, name in _TAKEN:
+            if data.startswith(magic):
+                raise InvalidInput(
+                    f"the {name} picture of {len(data)} bytes is damaged at its beginning"
+                ) from error
         raise UnsupportedMediaType(
             f"the input is {_what(data)}, not a picture that can be read",
             context={"accepted": ", ".join(ACCEPTED)},

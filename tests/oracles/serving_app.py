@@ -1,8 +1,7 @@
 """Paddle Serving's own readers, as its client package has them, loaded one by one.
 
 The package as a whole imports OpenCV's windows, sentencepiece, and wget for what it lacks; none of
-it is needed for these. `six`, `sentencepiece` and `shapely` are put aside by
-what little of them is read.
+it is needed for these, and `sentencepiece` only by name.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from tests import packages
 
@@ -33,12 +30,7 @@ def readers(
     try:
         for name, place in ((_PACKAGE, root), (f"{_PACKAGE}.reader", root / "reader")):
             _bare_package(name, place)
-        six, sentencepiece = ModuleType("six"), ModuleType("sentencepiece")
-        six.PY2, six.PY3 = False, True  # type: ignore[attr-defined]
-        sys.modules |= {"six": six, "sentencepiece": sentencepiece}
-        geometry = ModuleType("shapely.geometry")
-        geometry.Polygon = _Polygon  # type: ignore[attr-defined]
-        sys.modules |= {"shapely": ModuleType("shapely"), "shapely.geometry": geometry}
+        sys.modules["sentencepiece"] = ModuleType("sentencepiece")
         found = {}
         for name in names:
             found[name] = importlib.import_module(f"{_PACKAGE}.reader.{name}")
@@ -47,18 +39,11 @@ def readers(
             vars(sys.modules[f"{_PACKAGE}.reader"]).update(kinds)
         yield found
     finally:
+        # What others have imported meanwhile stays: some modules can be imported only once.
         for name in set(sys.modules) - set(before):
-            del sys.modules[name]
+            if name.partition(".")[0] in (_PACKAGE, "sentencepiece"):
+                del sys.modules[name]
         sys.modules |= before
-
-
-class _Polygon:
-    """What is read of shapely's: area and length of an outline."""
-
-    def __init__(self, points: Any) -> None:
-        x, y = np.array(points, float).T
-        self.area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
-        self.length = float(np.hypot(x - np.roll(x, 1), y - np.roll(y, 1)).sum())
 
 
 def _bare_package(name: str, place: Path) -> None:

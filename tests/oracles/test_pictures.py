@@ -17,6 +17,7 @@ from paddlesrv.tasks.image_classification import ImageClassification
 from paddlesrv.tasks.image_segmentation import ImageSegmentation
 from paddlesrv.tasks.object_detection import Parameters
 from paddlesrv.zoo.catalogue import Catalogue
+from tests.oracles.paddleclas import paddleclas
 from tests.oracles.pictures import pictures
 from tests.oracles.serving_app import readers
 
@@ -89,6 +90,22 @@ def _before_resize(t: Any, size: Any, ratio: bool, how: int, stride: int) -> lis
     ]  # fmt: skip
 
 
+def _raw(t: Any, size: Any, how: int, mean: list[float], std: list[float]) -> list[Any]:
+    """In the order of the examples whose statistics are of 0 to 255."""
+    return [
+        t.DetectionBGR2RGB(), t.DetectionResize(size, False, interpolation=how),
+        t.DetectionNormalize(mean, std, False), t.DetectionTranspose((2, 0, 1)),
+    ]  # fmt: skip
+
+
+def _in_bytes(t: Any, size: Any, ratio: bool, how: int, stride: int) -> list[Any]:
+    return _raw(t, size, how, [104.0, 117.0, 123.0], [1.0, 1.0, 1.0])
+
+
+def _in_pixels(t: Any, size: Any, ratio: bool, how: int, stride: int) -> list[Any]:
+    return _raw(t, size, how, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+
+
 DETECTORS: dict[str, tuple[Callable[..., list[Any]], Any, bool, int, int]] = {
     "yolov3_darknet53_270e_coco": (_after_resize, (608, 608), False, cv2.INTER_CUBIC, 1),
     "faster_rcnn_hrnetv2p_w18_1x": (_after_resize, (800, 1333), True, cv2.INTER_CUBIC, 32),
@@ -96,7 +113,13 @@ DETECTORS: dict[str, tuple[Callable[..., list[Any]], Any, bool, int, int]] = {
     "fcos_dcn_r50_fpn_1x_coco": (_before_resize, (800, 1333), True, cv2.INTER_LINEAR, 128),
     "ppyolo_r50vd_dcn_1x_coco": (_before_resize, (608, 608), False, cv2.INTER_CUBIC, 1),
     "ppyolo_mbv3_large_coco": (_before_resize, (320, 320), False, cv2.INTER_LINEAR, 1),
-}
+    "cascade_mask_rcnn_r50_vd_fpn_ssld_2x_coco":
+        (_after_resize, (800, 1333), True, cv2.INTER_CUBIC, 32),
+    "ssd_vgg16_300_240e_voc": (_in_bytes, (300, 300), False, cv2.INTER_LINEAR, 1),
+    "ttfnet_darknet53_1x_coco": (_in_pixels, (512, 512), False, cv2.INTER_LINEAR, 1),
+    # The twin of the first; its example leaves out the statistics that its network was trained on.
+    "YOLOv3-DarkNet": (_after_resize, (608, 608), False, cv2.INTER_CUBIC, 1),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("model", DETECTORS)
@@ -120,3 +143,49 @@ def test_detectors_are_fed_the_same(transforms: Any, model: str) -> None:
         np.testing.assert_allclose(ours.scale, info["scale_factor"], rtol=1e-6)
         compared += 1
     assert compared >= 20
+
+
+def test_yolov4_is_fed_the_same(transforms: Any) -> None:
+    t = transforms
+    steps = [
+        t.BGR2RGB(), t.Resize((608, 608), interpolation=cv2.INTER_LINEAR), t.Div(255.0),
+        t.Transpose((2, 0, 1)),
+    ]  # fmt: skip
+    _same(steps, "yolov4")
+
+
+def test_blazeface_is_fed_the_same(transforms: Any) -> None:
+    t = transforms
+    steps = [
+        t.Normalize([104, 117, 123], [127.502231] * 3, False), t.Transpose((2, 0, 1)),
+    ]  # fmt: skip
+    _same(steps, "blazeface")
+
+
+def _same(steps: list[Any], model: str) -> None:
+    parameters = msgspec.convert(Catalogue.load().get(model).parameters, Parameters)
+    compared = 0
+    for picture in pictures():
+        theirs: Array = picture
+        for step in steps:
+            theirs = step(theirs)
+        np.testing.assert_allclose(
+            prepare(picture, parameters).data[0], theirs, atol=TOLERANCE, rtol=0
+        )
+        compared += 1
+    assert compared >= 20
+
+
+def test_classifiers_are_fed_what_paddleclas_feeds(tmp_path: Any) -> None:
+    with paddleclas("preprocess") as theirs:
+        operators = [
+            theirs.ResizeImage(resize_short=256), theirs.CropImage(224),
+            theirs.NormalizeImage(1 / 255, MEAN, STD, order=""), theirs.ToCHWImage(),
+        ]  # fmt: skip
+        task = ImageClassification(_spec("ResNet50_vd", (-1, 3, 224, 224)), tmp_path)
+        for picture in pictures():
+            expected = picture[:, :, ::-1]
+            for operator in operators:
+                expected = operator(expected)
+            ours = task.prepare(picture)["image"].data[0]
+            np.testing.assert_allclose(ours, expected, atol=TOLERANCE, rtol=0)

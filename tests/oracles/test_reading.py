@@ -71,7 +71,7 @@ def test_scores_say_the_same_text(reader: Any, task: TextRecognition) -> None:
     assert compared >= 20
 
 
-def _map(seed: int) -> np.ndarray:
+def probability_map(seed: int) -> np.ndarray:
     """Blocks of text as a detector answers them: up to four, askew, soft at the edges."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((320, 480), np.float32)
@@ -89,7 +89,7 @@ def test_the_same_boxes_are_found(theirs: dict[str, Any], seed: int) -> None:
 
     Besides, ours count from the outer corner of the first pixel, theirs from its middle.
     """
-    probabilities = _map(seed)
+    probabilities = probability_map(seed)
     process = theirs["image_reader"].DBPostProcess(THRESHOLDS)
     (expected,) = process(probabilities[np.newaxis, np.newaxis], [(1.0, 1.0)])
     found, scores = boxes_of_map(

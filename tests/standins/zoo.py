@@ -21,7 +21,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests import packages
@@ -38,6 +38,9 @@ FAMILIES = (
     "translation",
     "recommendation",
 )
+ARCHITECTURES = ("architectures",)
+"""For some of the same models: what their archives really hold, with other weights."""
+
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _HERE = Path(__file__).parent
 
@@ -48,25 +51,28 @@ def builders(family: str) -> Mapping[str, Builder]:
     return found
 
 
-def all_standins() -> dict[str, str]:
+def all_standins(families: Sequence[str] = FAMILIES) -> dict[str, str]:
     """The family of each MODEL/FILE."""
-    return {key: family for family in FAMILIES for key in builders(family)}
+    return {key: family for family in families for key in builders(family)}
 
 
-def mirror(place: Path, keys: Iterable[str] | None = None) -> Path:
+def mirror(
+    place: Path, keys: Iterable[str] | None = None, families: Sequence[str] = FAMILIES
+) -> Path:
     """Lay out a mirror with these files, or with all; built are only those that are not kept.
 
     Args:
         place: The mirror's directory.
         keys: MODEL/FILE of each; None for all that there are.
+        families: Whose builders write them.
 
     Returns:
         `place`.
     """
-    families = all_standins()
-    wanted = list(families) if keys is None else list(keys)
-    for family in FAMILIES:
-        own = [key for key in wanted if families[key] == family]
+    family_of = all_standins(families)
+    wanted = list(family_of) if keys is None else list(keys)
+    for family in families:
+        own = [key for key in wanted if family_of[key] == family]
         kept = packages.cache() / "standins" / f"{family}-{_revision(family)}"
         missing = [key for key in own if not (kept / key).is_file()]
         if missing:
@@ -109,7 +115,7 @@ def pack(tree: Path, archive: Path) -> None:
 
 def _revision(family: str) -> str:
     """What changes whenever a builder of the family could write something else."""
-    shared = [path for path in _HERE.glob("*.py") if path.stem not in FAMILIES]
+    shared = [path for path in _HERE.glob("*.py") if path.stem not in (*FAMILIES, *ARCHITECTURES)]
     digest = hashlib.sha256()
     for path in sorted([*shared, _HERE / f"{family}.py"]):
         digest.update(path.read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -65,6 +65,11 @@ class Families:
 def standin_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory as `paddlesrv mirror` makes them, of stand-ins and of the packages they need."""
     place = zoo.mirror(tmp_path_factory.mktemp("mirror"))
+    return add_packages(place)
+
+
+def add_packages(place: Path) -> Path:
+    """Put into a mirror what models of Paddle Serving take out of packages."""
     for entry in Catalogue.load().entries:
         if entry.collection != ANCESTOR:
             continue
@@ -80,14 +85,23 @@ def standin_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mirror_url(standin_mirror: Path) -> Iterator[str]:
     """The mirror on a plain web server."""
-    handler = functools.partial(_Quiet, directory=str(standin_mirror))
+    with on_the_web(standin_mirror) as url:
+        yield url
+
+
+@contextmanager
+def on_the_web(directory: Path) -> Iterator[str]:
+    """A directory on a plain web server: its address."""
+    handler = functools.partial(_Quiet, directory=str(directory))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -146,6 +146,13 @@ def test_what_is_no_picture_is_named(data: bytes, name: str) -> None:
     assert caught.value.context["accepted"] == "JPEG, PNG, WebP, BMP, TIFF, GIF"
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_file_damaged_at_its_beginning_is_damaged_and_no_other_kind_of_file(kind: str) -> None:
+    data = file(gradient(), kind)
+    with pytest.raises(InvalidInput, match=f"{kind} picture of .* is damaged"):
+        decode(data[:8] + b"\xff" * 40 + data[48:])
+
+
 def test_a_header_that_promises_too_much_is_refused_before_decoding() -> None:
     # The data would fail to decode, so only a look at the header can give this answer.
     with pytest.raises(PayloadTooLarge, match="60000 x 60000 pixels, 3600 million"):
@@ -164,7 +171,9 @@ def test_pixels_of_32_bits_are_refused_by_name() -> None:
         decode(file(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))
 
 
-FILES = [file(gradient(size=(8, 6)), kind) for kind in ("JPEG", "PNG", "WebP", "BMP", "TIFF")]
+FILES = [
+    file(gradient(size=(8, 6)), kind) for kind in ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
+]
 
 
 # pytest has filters of its own, in which the one of the module does not count.
