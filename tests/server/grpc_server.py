@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from paddlesrv.server.grpc.server import GrpcServer
+from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import ModelSetup, Service
 from tests.server.harness import serving
 
@@ -50,7 +51,8 @@ def grpc_serving(
         end = asyncio.Event()
         stop.append((asyncio.get_running_loop(), end))
         async with serving(*setups) as service:
-            server = GrpcServer(service, max_message_bytes=max_message_bytes)
+            repository = Repository(service, admin=admin, load_timeout=60)
+            server = GrpcServer(service, repository, max_message_bytes=max_message_bytes)
             (port,) = await server.start(["127.0.0.1:0"])
             started.append(GrpcProcess(service, server, port))
             up.set()

@@ -15,7 +15,6 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from paddlesrv.errors import Cancelled, DeadlineExceeded, InvalidInput
-from paddlesrv.server.metrics import Metrics
 from paddlesrv.server.refusal import Refusal, refuse
 from paddlesrv.server.service import Service
 
@@ -27,6 +26,9 @@ ANSWERED_ID = "request-id"
 
 OK = 200
 """Answers are counted under the same numbers for every protocol: those of HTTP."""
+
+Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
+"""What answers each method of a service."""
 
 Function = Callable[[Any, "Call"], Awaitable[Any]]
 """What answers one message with another."""
@@ -89,14 +91,42 @@ class Calls:
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
+    def embedded(
+        self, request: Any, function: Function, error: Callable[[Any, Refusal], Any]
+    ) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        """For a message in a stream: one answer, which may be an error, and the stream goes on.
+
+        Args:
+            request: The class of the message.
+            function: What answers it.
+            error: Makes the answer that is an error, from the message (None if it is none).
+        """
+
+        async def answer(body: bytes, context: Any) -> bytes:
+            call = Call(context)
+            started = time.monotonic()
+            message = None
+            code = OK
+            try:
+                message = parse(request, body)
+                said = await function(message, call)
+            except asyncio.CancelledError:
+                self._count(call, _why_gone(context), started)
+                raise
+            except Exception as cause:  # noqa: BLE001 - a client is always answered
+                refusal = call.refuse(cause)
+                code = refusal.error.http_status
+                said = error(message, refusal)
+            content: bytes = said.SerializeToString()
+            self._count(call, code, started)
+            return content
+
+        return answer
+
     def _count(self, call: Call, code: int, started: float) -> None:
-        count(self._metrics, call, code, started)
-
-
-def count(metrics: Metrics, call: Call, code: int, started: float) -> None:
-    """Count an answer, if it is known which model's."""
-    if call.model:
-        metrics.answered(call.model, "grpc", code, time.monotonic() - started)
+        """Count an answer, if it is known which model's."""
+        if call.model:
+            self._metrics.answered(call.model, "grpc", code, time.monotonic() - started)
 
 
 def parse(kind: Any, body: bytes) -> Any:

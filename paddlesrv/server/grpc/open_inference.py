@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
+import msgspec
 from paddlesrv_client.wire.messages import message
 
 from paddlesrv import __version__
-from paddlesrv.server.grpc.calls import Call, Calls
+from paddlesrv.errors import InvalidInput
+from paddlesrv.server.grpc.calls import Call, Calls, Handlers
+from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.protocols import open_inference, open_inference_proto
+from paddlesrv.server.protocols.open_inference_proto import ModelInferRequest
+from paddlesrv.server.refusal import Refusal
+from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION, Service
 
 NAME = "inference.GRPCInferenceService"
@@ -18,15 +23,24 @@ _ServerLive = message("inference.ServerLiveResponse")
 _ServerReady = message("inference.ServerReadyResponse")
 _ModelReady = message("inference.ModelReadyResponse")
 _ServerMetadata = message("inference.ServerMetadataResponse")
+_Statistics = message("inference.ModelStatisticsResponse")
+_Index = message("inference.RepositoryIndexResponse")
+_Load = message("inference.RepositoryModelLoadResponse")
+_Unload = message("inference.RepositoryModelUnloadResponse")
+_StreamAnswer = message("inference.ModelStreamInferResponse")
+
+_WANTS_FINAL = "triton_enable_empty_final_response"
+_FINAL = "triton_final_response"
 
 
 class OpenInference:
     """The service's methods."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, repository: Repository) -> None:
         self._service = service
+        self._repository = repository
 
-    def handlers(self, calls: Calls) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    def handlers(self, calls: Calls, streams: Streams) -> Handlers:
         """What answers each method."""
         unary = {
             "ServerLive": self._server_live,
@@ -36,8 +50,13 @@ class OpenInference:
             "ModelMetadata": self._model_metadata,
             "ModelInfer": self._infer,
             "ModelConfig": self._config,
+            "ModelStatistics": self._statistics,
+            "RepositoryIndex": self._index,
+            "RepositoryModelLoad": self._load,
+            "RepositoryModelUnload": self._unload,
         }
-        return {
+        streamed = calls.embedded(ModelInferRequest, self._infer_streamed, _stream_error)
+        return {"ModelStreamInfer": streams.handler(streamed)} | {
             name: calls.unary(message(f"inference.{name}Request"), function)
             for name, function in unary.items()
         }
@@ -71,3 +90,43 @@ class OpenInference:
         inference = open_inference_proto.decode(request)
         inference.timeout = call.timeout(inference.timeout)
         return open_inference_proto.encode(await self._service.infer(inference))
+
+    async def _infer_streamed(self, request: Any, call: Call) -> Any:
+        answer = await self._infer(request, call)
+        if open_inference_proto.flag(request, _WANTS_FINAL):
+            answer.parameters[_FINAL].bool_param = True  # each request has one answer here
+        return _StreamAnswer(infer_response=answer)
+
+    async def _statistics(self, request: Any, _: Call) -> Any:
+        found = self._repository.statistics(request.name, request.version or None)
+        answer = _Statistics()
+        for name, sums in found.items():
+            open_inference_proto.add_statistics(answer, name, VERSION, sums)
+        return answer
+
+    async def _index(self, request: Any, _: Call) -> Any:
+        entries = await self._repository.index(ready=request.ready)
+        return _Index(models=[msgspec.structs.asdict(entry) for entry in entries])
+
+    async def _load(self, request: Any, _: Call) -> Any:
+        given = ", ".join(sorted(request.parameters))
+        if given:
+            raise InvalidInput(
+                "a model is loaded as it is installed",
+                context={"found": given, "wanted": "no parameters"},
+            )
+        await self._repository.load(request.model_name)
+        return _Load()
+
+    async def _unload(self, request: Any, _: Call) -> Any:
+        await self._repository.unload(request.model_name)
+        return _Unload()
+
+
+def _stream_error(request: Any, refusal: Refusal) -> Any:
+    """What stands in a stream for the answer to a request that has none."""
+    answer = _StreamAnswer(error_message=refusal.line)
+    if request is not None:
+        answer.infer_response.id = request.id
+        answer.infer_response.model_name = request.model_name
+    return answer

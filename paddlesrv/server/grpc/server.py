@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import grpc.aio
 
 from paddlesrv.errors import Busy
-from paddlesrv.server.grpc import open_inference
+from paddlesrv.server.grpc import health, open_inference, reflection
 from paddlesrv.server.grpc.calls import Calls
+from paddlesrv.server.grpc.health import Health
 from paddlesrv.server.grpc.open_inference import OpenInference
+from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.listener import LINGER
+from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import Service
 
 MAX_STREAMS = 1024
@@ -34,10 +36,11 @@ class GrpcServer:
 
     Args:
         service: What is served.
+        repository: Its models, to be listed, loaded and unloaded.
         max_message_bytes: The largest message taken; answers have no limit but gRPC's own.
     """
 
-    def __init__(self, service: Service, *, max_message_bytes: int) -> None:
+    def __init__(self, service: Service, repository: Repository, *, max_message_bytes: int) -> None:
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_message_bytes),
@@ -52,7 +55,16 @@ class GrpcServer:
             ]
         )
         calls = Calls(service)
-        self._add(open_inference.NAME, OpenInference(service).handlers(calls))
+        self._streams = Streams()
+        self._health = Health(service, frozenset({open_inference.NAME}))
+        offered = {
+            open_inference.NAME: OpenInference(service, repository).handlers(calls, self._streams),
+            health.NAME: self._health.handlers(calls),
+        }
+        reflected = reflection.handlers([*offered, *reflection.NAMES])
+        for name, handlers in (offered | dict.fromkeys(reflection.NAMES, reflected)).items():
+            handler = grpc.method_handlers_generic_handler(name, handlers)
+            self._server.add_generic_rpc_handlers((handler,))
 
     async def start(
         self, addresses: Sequence[str], credentials: grpc.ServerCredentials | None = None
@@ -82,11 +94,15 @@ class GrpcServer:
         return ports
 
     async def stop(self, grace: float) -> bool:
-        """Not serving; after a moment no new calls; whether all others ended within `grace` s."""
-        await asyncio.sleep(min(LINGER, grace))
-        await self._server.stop(grace)
-        return True
+        """Say that it does not serve, let calls end, and say whether all did within `grace` s.
 
-    def _add(self, name: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
-        handler = grpc.method_handlers_generic_handler(name, handlers)
-        self._server.add_generic_rpc_handlers((handler,))
+        Calls are taken for a moment more: one that was on its way is not lost. Streams take no
+        more requests; those that they had are answered.
+        """
+        self._health.end()
+        await asyncio.sleep(min(LINGER, grace))
+        self._streams.end()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        await self._server.stop(grace)
+        return loop.time() < deadline
