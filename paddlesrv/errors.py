@@ -7,6 +7,7 @@
     ├── IntegrityError              5  500  DATA_LOSS           2001  digest, archive, key
     ├── DeviceUnavailable           6  501  UNIMPLEMENTED       2001  device, precision or engine
     ├── Busy                        7  503  UNAVAILABLE         2001  port, lock
+    ├── Forbidden                   1  403  PERMISSION_DENIED   1004  not allowed on this server
     ├── InvalidInput                1  400  INVALID_ARGUMENT    1003  a request's tensors or values
     │   ├── PayloadTooLarge         1  413  INVALID_ARGUMENT    1003
     │   └── UnsupportedMediaType    1  415  INVALID_ARGUMENT    1003
@@ -112,6 +113,15 @@ class Busy(PaddlesrvError):
     exit_code = 7
     http_status = 503
     grpc_status = "UNAVAILABLE"
+
+
+class Forbidden(PaddlesrvError):
+    """This server does not let its clients do that."""
+
+    code = "forbidden"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
+    brpc_code = 1004
 
 
 class InvalidInput(PaddlesrvError):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from paddlesrv_client.wire.messages import POOL
 
-from tests.protocols.brpc_client import Request, Response, array_of, rows
+from tests.protocols.brpc_client import Response, array_of, rows
 from tests.protocols.old_client import messages, old_client, published
 from tests.server.process import ServerProcess, serve
 from tests.standins import linear, nets, serving_conf
@@ -170,4 +170,3 @@ def test_only_post_is_allowed(client: httpx.Client) -> None:
 def test_what_is_no_request_is_refused(client: httpx.Client, body: bytes) -> None:
     answer = client.post(PATH, content=body, headers={"content-type": "application/proto"})
     assert answer.status_code == 400
-    assert Request is not None
