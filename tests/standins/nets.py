@@ -64,16 +64,16 @@ def write_summary(directory: Path) -> None:
     )
 
 
-def write_identity(directory: Path, dtype: str) -> None:
-    """`y = x`: [batch, 3] of a type, by numpy's name for it."""
+def write_identity(directory: Path, dtype: str, columns: int | str = 3) -> None:
+    """`y = x`: [batch, columns] of a type, by numpy's name for it; a word: any number of them."""
     from onnx import helper
 
     code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     _save(
         directory,
         [helper.make_node("Identity", ["x"], ["y"])],
-        [helper.make_tensor_value_info("x", code, ["batch", 3])],
-        [helper.make_tensor_value_info("y", code, ["batch", 3])],
+        [helper.make_tensor_value_info("x", code, ["batch", columns])],
+        [helper.make_tensor_value_info("y", code, ["batch", columns])],
         [],
     )
 

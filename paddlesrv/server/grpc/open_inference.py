@@ -8,7 +8,7 @@ import msgspec
 from paddlesrv_client.wire.messages import message
 
 from paddlesrv import __version__
-from paddlesrv.errors import InvalidInput
+from paddlesrv.errors import InvalidInput, Unavailable
 from paddlesrv.server.grpc.calls import Call, Calls, Handlers
 from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.protocols import open_inference, open_inference_proto
@@ -68,7 +68,11 @@ class OpenInference:
         return _ServerReady(ready=self._service.ready)
 
     async def _model_ready(self, request: Any, _: Call) -> Any:
-        return _ModelReady(ready=self._service.find(request.name, request.version).ready)
+        try:
+            ready = self._service.find(request.name, request.version).ready
+        except Unavailable:  # unloaded, and that is the question
+            ready = False
+        return _ModelReady(ready=ready)
 
     async def _server_metadata(self, _: Any, __: Call) -> Any:
         extensions = list(open_inference.EXTENSIONS)

@@ -56,13 +56,14 @@ class GrpcServer:
         )
         calls = Calls(service)
         self._streams = Streams()
-        self._health = Health(service, frozenset({open_inference.NAME}))
-        offered = {
+        services = {
             open_inference.NAME: OpenInference(service, repository).handlers(calls, self._streams),
-            health.NAME: self._health.handlers(calls),
         }
-        reflected = reflection.handlers([*offered, *reflection.NAMES])
-        for name, handlers in (offered | dict.fromkeys(reflection.NAMES, reflected)).items():
+        names = [*services, health.NAME, *reflection.NAMES]
+        self._health = Health(service, frozenset(names))
+        services[health.NAME] = self._health.handlers(calls)
+        services |= dict.fromkeys(reflection.NAMES, reflection.handlers(names))
+        for name, handlers in services.items():
             handler = grpc.method_handlers_generic_handler(name, handlers)
             self._server.add_generic_rpc_handlers((handler,))
 
