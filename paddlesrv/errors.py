@@ -1,24 +1,26 @@
 """The one tree of errors, and what each means at every edge.
 
-    PaddlesrvError                  1  500  INTERNAL
-    ├── UsageError                  2  400  INVALID_ARGUMENT     a flag, a config file, an argument
-    ├── NotFound                    3  404  NOT_FOUND            a model, a server, a route
-    ├── SourceUnreachable           4  503  UNAVAILABLE          no source answered; or offline
-    ├── IntegrityError              5  500  DATA_LOSS            digest, archive, key
-    ├── DeviceUnavailable           6  501  UNIMPLEMENTED        device, precision or engine
-    ├── Busy                        7  503  UNAVAILABLE          port, lock
-    ├── InvalidInput                1  400  INVALID_ARGUMENT     a request's tensors or values
-    │   ├── PayloadTooLarge         1  413  INVALID_ARGUMENT
-    │   └── UnsupportedMediaType    1  415  INVALID_ARGUMENT
-    ├── Overloaded                  1  429  RESOURCE_EXHAUSTED   the queue is full
-    ├── Unavailable                 1  503  UNAVAILABLE          not ready, draining, worker lost
-    ├── DeadlineExceeded            1  504  DEADLINE_EXCEEDED
-    ├── Cancelled                   1  499  CANCELLED            the client has gone
-    └── EngineError                 1  500  INTERNAL             the network failed on this input
+    PaddlesrvError                  1  500  INTERNAL            2001
+    ├── UsageError                  2  400  INVALID_ARGUMENT    1003  a flag, a file, an argument
+    ├── NotFound                    3  404  NOT_FOUND           1003  a model, a server, a route
+    ├── SourceUnreachable           4  503  UNAVAILABLE         2001  no source answered; or offline
+    ├── IntegrityError              5  500  DATA_LOSS           2001  digest, archive, key
+    ├── DeviceUnavailable           6  501  UNIMPLEMENTED       2001  device, precision or engine
+    ├── Busy                        7  503  UNAVAILABLE         2001  port, lock
+    ├── Forbidden                   1  403  PERMISSION_DENIED   1004  not allowed on this server
+    ├── InvalidInput                1  400  INVALID_ARGUMENT    1003  a request's tensors or values
+    │   ├── PayloadTooLarge         1  413  INVALID_ARGUMENT    1003
+    │   └── UnsupportedMediaType    1  415  INVALID_ARGUMENT    1003
+    ├── Overloaded                  1  429  RESOURCE_EXHAUSTED  2004  the queue is full
+    ├── Unavailable                 1  503  UNAVAILABLE         2003  not ready, or draining
+    ├── DeadlineExceeded            1  504  DEADLINE_EXCEEDED   1008
+    ├── Cancelled                   1  499  CANCELLED            125  the client has gone
+    └── EngineError                 1  500  INTERNAL            2001  the network failed on this
 
-The columns are the process's exit code, the HTTP status and the gRPC status. Every edge (the
-command line, each protocol) maps an error by these attributes, in one place; nothing else turns
-exceptions into statuses. The texts are part of the interface: what happened, to what, what was
+The columns are the process's exit code, the HTTP status, the gRPC status and the bRPC error code
+(apache/brpc, src/brpc/errno.proto; 125 is ECANCELED). Every edge (the command line, each
+protocol) maps an error by these attributes, in one place; nothing else turns exceptions into
+statuses. The texts are part of the interface: what happened, to what, what was
 expected; `hints` are exact commands or words on what to do next.
 """
 
@@ -41,6 +43,7 @@ class PaddlesrvError(Exception):
     exit_code = 1
     http_status = 500
     grpc_status = "INTERNAL"
+    brpc_code = 2001
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class UsageError(PaddlesrvError):
     exit_code = 2
     http_status = 400
     grpc_status = "INVALID_ARGUMENT"
+    brpc_code = 1003
 
 
 class NotFound(PaddlesrvError):
@@ -73,6 +77,7 @@ class NotFound(PaddlesrvError):
     exit_code = 3
     http_status = 404
     grpc_status = "NOT_FOUND"
+    brpc_code = 1003
 
 
 class SourceUnreachable(PaddlesrvError):
@@ -110,12 +115,22 @@ class Busy(PaddlesrvError):
     grpc_status = "UNAVAILABLE"
 
 
+class Forbidden(PaddlesrvError):
+    """This server does not let its clients do that."""
+
+    code = "forbidden"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
+    brpc_code = 1004
+
+
 class InvalidInput(PaddlesrvError):
     """A request's tensors or values are not what the model takes."""
 
     code = "invalid-input"
     http_status = 400
     grpc_status = "INVALID_ARGUMENT"
+    brpc_code = 1003
 
 
 class PayloadTooLarge(InvalidInput):
@@ -138,6 +153,7 @@ class Overloaded(PaddlesrvError):
     code = "overloaded"
     http_status = 429
     grpc_status = "RESOURCE_EXHAUSTED"
+    brpc_code = 2004
 
 
 class Unavailable(PaddlesrvError):
@@ -146,6 +162,7 @@ class Unavailable(PaddlesrvError):
     code = "unavailable"
     http_status = 503
     grpc_status = "UNAVAILABLE"
+    brpc_code = 2003
 
 
 class DeadlineExceeded(PaddlesrvError):
@@ -154,6 +171,7 @@ class DeadlineExceeded(PaddlesrvError):
     code = "deadline-exceeded"
     http_status = 504
     grpc_status = "DEADLINE_EXCEEDED"
+    brpc_code = 1008
 
 
 class Cancelled(PaddlesrvError):
@@ -162,6 +180,7 @@ class Cancelled(PaddlesrvError):
     code = "cancelled"
     http_status = 499
     grpc_status = "CANCELLED"
+    brpc_code = 125
 
 
 class EngineError(PaddlesrvError):

@@ -67,6 +67,11 @@ def gen(
     engine: options.EngineFlag = None,
     host: options.Host = None,
     port: options.Port = None,
+    grpc_port: options.GrpcPort = None,
+    brpc_port: options.BrpcPort = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    admin: options.Admin = None,
     max_batch_size: options.MaxBatchSize = None,
     max_delay: options.MaxDelay = None,
     max_queue: options.MaxQueue = None,
@@ -98,7 +103,17 @@ def gen(
         max_queue=max_queue,
         timeout_s=timeout,
     )
-    limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
+    limits = options.Limits(
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        brpc_port=brpc_port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        admin=admin,
+        max_body_mb=max_body,
+        grace_s=grace,
+    )
     # Not ./paddlesrv.yaml: that is what is written here.
     found = defaults(shell.in_force.file)
     asked = found.configuration(models)

@@ -13,10 +13,9 @@ from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import Busy, PaddlesrvError
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from paddlesrv.server.config import ServerConfig
     from paddlesrv.server.locate import Located
+    from paddlesrv.server.ports import Ports
     from paddlesrv.server.records import Claim, ServerRecord
     from paddlesrv.server.run import Started
 
@@ -98,7 +97,7 @@ def start_detached(
     config: ServerConfig,
     located: Sequence[Located],
     record: ServerRecord,
-    bound: socket,
+    ports: Ports,
     claim: Claim,
 ) -> tuple[ServerRecord, Started]:
     """Start the server in a process of its own, and wait until it is ready.
@@ -122,6 +121,7 @@ def start_detached(
         settings=shell.settings,
         config=replace(config, models=models),
         record=record,
+        grpc=ports.grpc,
         verbose=shell.flags.verbose,
     )
     try:
@@ -135,7 +135,7 @@ def start_detached(
     shell.interrupted = f"interrupted; {record.name}, which was being started, is stopped"
     server: DetachedServer | None = None
     try:
-        server = DetachedServer.start(job, bound, claim, log)
+        server = DetachedServer.start(job, ports, claim, log)
         shell.output.note(f"starting {record.name} (pid {server.pid}), log {record.log}")
         ready = server.wait()
     except PaddlesrvError:

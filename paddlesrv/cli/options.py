@@ -63,6 +63,30 @@ MaxQueue = Annotated[
 Timeout = Annotated[
     float | None, typer.Option(min=0.001, metavar="S", help="Time for one request, in seconds.")
 ]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        "--grpc-port", min=0, max=65535, metavar="PORT", help="One more port, for gRPC alone."
+    ),
+]
+BrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        "--brpc-port", min=0, max=65535, metavar="PORT", help="One more port, for bRPC alone."
+    ),
+]
+TlsCert = Annotated[
+    str | None,
+    typer.Option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate chain."),
+]
+TlsKey = Annotated[
+    str | None,
+    typer.Option("--tls-key", metavar="FILE", help="Its private key, if that is in another file."),
+]
+Admin = Annotated[
+    bool | None,
+    typer.Option("--admin", help="Let clients load and unload models."),
+]
 MaxBody = Annotated[
     float | None, typer.Option(min=0.001, metavar="MB", help="Largest request body, in MB.")
 ]
@@ -147,6 +171,11 @@ class Limits:
 
     host: str | None = None
     port: int | None = None
+    grpc_port: int | None = None
+    brpc_port: int | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    admin: bool | None = None
     max_body_mb: float | None = None
     grace_s: float | None = None
 

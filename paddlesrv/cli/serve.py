@@ -8,7 +8,6 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from socket import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from paddlesrv.engines.devices import DeviceInfo
     from paddlesrv.server.config import ServerConfig
     from paddlesrv.server.locate import Located
+    from paddlesrv.server.ports import Ports
     from paddlesrv.server.records import Claim, ServerRecord
     from paddlesrv.server.run import Started
     from paddlesrv.server.service import ModelSetup
@@ -67,6 +67,11 @@ def serve(
     engine: options.EngineFlag = None,
     host: options.Host = None,
     port: options.Port = None,
+    grpc_port: options.GrpcPort = None,
+    brpc_port: options.BrpcPort = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
+    admin: options.Admin = None,
     max_batch_size: options.MaxBatchSize = None,
     max_delay: options.MaxDelay = None,
     max_queue: options.MaxQueue = None,
@@ -108,7 +113,17 @@ def serve(
         timeout_s=timeout,
     )
     base, open_engine = _base(shell, models or [], config)
-    limits = options.Limits(host=host, port=port, max_body_mb=max_body, grace_s=grace)
+    limits = options.Limits(
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        brpc_port=brpc_port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        admin=admin,
+        max_body_mb=max_body,
+        grace_s=grace,
+    )
     asked = limits.applied(replace(base, models=running.applied(base.models)))
     source = ["--config", str(config)] if config is not None else models or []
     if open_engine and engine is None:
@@ -171,9 +186,13 @@ class _Start:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
         devices = self._check_devices(located)
+        if self._config.tls_cert is not None:
+            from paddlesrv.server.tls import server_context
+
+            server_context(self._config.tls_cert, self._config.tls_key)
         naming = Naming(self._out, self._shell.settings.state_dir, self._name, located)
         # Port and name are held from here on: nobody takes them while models are fetched.
-        with contextlib.closing(self._bind()) as bound:
+        with contextlib.closing(self._take_ports()) as ports:
             absent = missing(located, self._shell.store)
             if dry_run:
                 naming.look()
@@ -182,7 +201,7 @@ class _Start:
             claim = naming.take(self._detach)
             try:
                 self._get(absent)
-                return self._serve(located, devices, bound, naming.name, claim)
+                return self._serve(located, devices, ports, naming.name, claim)
             finally:
                 if claim is not None:
                     claim.release()
@@ -193,21 +212,16 @@ class _Start:
 
         return [check(engine_options(model.config), self._command) for model in located]
 
-    def _bind(self) -> socket:
-        from paddlesrv.server.run import bind
+    def _take_ports(self) -> Ports:
+        from paddlesrv.server.ports import take_ports
 
         try:
-            return bind(self._config.host, self._config.port)
+            return take_ports(self._config)
         except Busy as error:
-            port = self._config.port
-            other = port + 1 if port < 65535 else port - 1
             raise Busy(
                 error.message,
                 context=error.context,
-                hints=[
-                    f"take any free port: {self._command} --port 0",
-                    f"take another one: {self._command} --port {other}",
-                ],
+                hints=[hint.replace(": --", f": {self._command} --") for hint in error.hints],
             ) from None
 
     def _get(self, missing: Sequence[str]) -> None:
@@ -226,7 +240,7 @@ class _Start:
         self,
         located: Sequence[Located],
         devices: Sequence[DeviceInfo],
-        bound: socket,
+        ports: Ports,
         name: str,
         claim: Claim | None,
     ) -> int:
@@ -247,13 +261,13 @@ class _Start:
             self._tell_model(model, device)
         config = replace(self._config, models=tuple(model.config for model in located))
         log = log_path(shell.settings.state_dir, name) if self._detach else None
-        record = describe(name, config, planned, bound, shown_command(shell.argv), log)
+        record = describe(name, config, planned, ports, shown_command(shell.argv), log)
         if self._detach:
             assert claim is not None, "a server without a record is not detached"
-            record, started = start_detached(shell, config, located, record, bound, claim)
+            record, started = start_detached(shell, config, located, record, ports, claim)
             self._tell_ready(located, started, record)
             return 0
-        return self._serve_here(config, ready, located, record, bound, claim)
+        return self._serve_here(config, ready, located, record, ports, claim)
 
     def _serve_here(
         self,
@@ -261,7 +275,7 @@ class _Start:
         models: Sequence[ModelSetup],
         located: Sequence[Located],
         record: ServerRecord,
-        bound: socket,
+        ports: Ports,
         claim: Claim | None,
     ) -> int:
         from paddlesrv.server.registration import Registration
@@ -275,7 +289,7 @@ class _Start:
             self._tell_ready(located, started, record)
 
         registration.enter("starting")
-        return run_server(config, models, bound, announce, lambda: registration.enter("stopping"))
+        return run_server(config, models, ports, announce, lambda: registration.enter("stopping"))
 
     def _tell_model(self, model: Located, device: DeviceInfo) -> None:
         self._out.note(f"model    {self._place(model)}")
@@ -298,7 +312,7 @@ class _Start:
             out = self._out
             out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
             out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
-            out.line(f"serving  {url}   HTTP")
+            out.line(f"serving  {url}   HTTP, gRPC and bRPC on one port")
             out.line(
                 "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
             )

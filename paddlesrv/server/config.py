@@ -21,6 +21,8 @@ AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 AtLeast0 = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+FileName = Annotated[str, msgspec.Meta(min_length=1)]
 DeviceWord = Annotated[str, msgspec.Meta(pattern=r"^(cpu|gpu:[0-9]+)$")]
 
 
@@ -49,12 +51,18 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `max_body_mb` is in units of 1,000,000 bytes; `grace_s` (how long requests in flight may go on
     after SIGTERM) and `load_timeout_s` (how long a model may take to load) in seconds. Port 0
-    takes any free port.
+    takes any free port. `tls_cert` and `tls_key` are files in PEM form; with them, every port
+    speaks TLS alone.
     """
 
     models: Annotated[tuple[ModelConfig, ...], msgspec.Meta(min_length=1)]
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 9393
+    port: PortNumber = 9393
+    grpc_port: PortNumber | None = None
+    brpc_port: PortNumber | None = None
+    tls_cert: FileName | None = None
+    tls_key: FileName | None = None
+    admin: bool = False
     max_body_mb: Positive = 64.0
     max_connections: AtLeast1 = 1024
     grace_s: NotNegative = 30.0
@@ -67,6 +75,11 @@ ACCEPTED: Mapping[str, str] = {
     "models": "a list of models, at least one",
     "host": "an address or host name to listen on",
     "port": "0 to 65535; 0 takes a free one",
+    "grpc_port": "0 to 65535, 0 takes a free one; or null",
+    "brpc_port": "0 to 65535, 0 takes a free one; or null",
+    "tls_cert": "a file in PEM form, or null",
+    "tls_key": "a file in PEM form, or null",
+    "admin": "true or false",
     "max_body_mb": "a number above 0, in MB",
     "max_connections": "a whole number from 1",
     "grace_s": "a number from 0, in seconds",
@@ -86,6 +99,11 @@ ACCEPTED: Mapping[str, str] = {
 PURPOSE: Mapping[str, str] = {
     "host": "Where the server listens; 0.0.0.0 is every interface.",
     "port": "All protocols share it; 0 takes a free one.",
+    "grpc_port": "A port for gRPC alone, besides the shared one.",
+    "brpc_port": "A port for bRPC alone, besides the shared one.",
+    "tls_cert": "The server's certificate chain: TLS on every port.",
+    "tls_key": "The certificate's private key; null: in the same file.",
+    "admin": "Whether clients may load and unload models.",
     "max_body_mb": "Larger request bodies are refused with 413.",
     "max_connections": "Connections open at the same time.",
     "grace_s": "Time for requests in flight after SIGTERM.",

@@ -19,8 +19,9 @@ from paddlesrv.errors import (
     InvalidInput,
     PaddlesrvError,
     PayloadTooLarge,
-    UnsupportedMediaType,
 )
+from paddlesrv.server.connections import Connections
+from paddlesrv.server.encodings import decoded
 
 MAX_HEADER_BYTES = 64 << 10
 
@@ -35,7 +36,7 @@ _END = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _MALFORMED = _LINES[400] + _END
 _TOO_LARGE = _LINES[431] + _END
 _TOO_SLOW = _LINES[408] + _END
-_TOO_MANY = _LINES[503] + b"retry-after: 1\r\n" + _END
+TOO_MANY = _LINES[503] + b"retry-after: 1\r\n" + _END
 
 
 class Response(msgspec.Struct):
@@ -111,14 +112,9 @@ class Request:
 
         Raises:
             PayloadTooLarge: it is over the limit; said before it is read, where its length is.
-            UnsupportedMediaType: it is compressed.
+            UnsupportedMediaType: it is compressed in a way that is not known.
+            InvalidInput: it is not compressed as was said.
         """
-        encoding = self.headers.get(b"content-encoding", b"")
-        if encoding not in (b"", b"identity"):
-            raise UnsupportedMediaType(
-                f"content encoding {encoding.decode('latin-1')!r} is not taken",
-                context={"wanted": "identity"},
-            )
         declared = self.headers.get(b"content-length")
         if declared is not None and int(declared) > self.limit:
             raise self._too_large()
@@ -126,7 +122,9 @@ class Request:
             await self._rest()
         if self._size > self.limit:
             raise self._too_large()
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        coding = self.headers.get(b"content-encoding")
+        return body if coding is None else await decoded(body, coding.decode("latin-1"), self.limit)
 
     async def _rest(self) -> None:
         if self._send_continue is not None and not self._size:
@@ -170,27 +168,15 @@ Application = Callable[[Request], Awaitable["Response | None"]]
 """Answers a request; None if the client has gone (the call was cancelled)."""
 
 
-class Connections:
-    """What the connections of one listener share."""
-
-    def __init__(self, application: Application, *, max_body: int, max_connections: int) -> None:
-        self.application = application
-        self.max_body = max_body
-        self.max_connections = max_connections
-        self.open: set[HttpConnection] = set()
-        self.closing = False
-        """Every answer from now on is the last of its connection."""
-        self.loop = asyncio.get_running_loop()
-
-
 class HttpConnection(asyncio.Protocol):
     """One connection. Requests that come while another is answered wait their turn.
 
     One task answers all of them: a task for each costs more than what a small network needs.
     """
 
-    def __init__(self, shared: Connections) -> None:
+    def __init__(self, shared: Connections, application: Application) -> None:
         self._shared = shared
+        self._application = application
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._task: asyncio.Task[None]
@@ -215,8 +201,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport = transport
         self._task = self._shared.loop.create_task(self._answer_all())
         self._shared.open.add(self)
-        if len(self._shared.open) > self._shared.max_connections:
-            self._refuse(_TOO_MANY)
+        if self._shared.full:
+            self._refuse(TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone: whoever works for it may stop."""
@@ -343,7 +329,7 @@ class HttpConnection(asyncio.Protocol):
                 continue
             self._busy = True
             request = self._queue.popleft()
-            response = await shared.application(request)
+            response = await self._application(request)
             self._busy = False
             if response is None or transport.is_closing():
                 return

@@ -1,7 +1,7 @@
 """The process of a detached server, from its first line to its last.
 
 Started by `detach` as `python -m paddlesrv.server.daemon FD NAME`, in a session of its own; FD is
-a SOCK_SEQPACKET socket. Over it come the `Job`, the listening socket and the claimed name; back
+a SOCK_SEQPACKET socket. Over it come the `Job`, the claimed name and the listening sockets; back
 goes one answer, `Ready` or `Failed`. After that nobody listens, and nothing else is said.
 """
 
@@ -21,6 +21,7 @@ import msgspec
 
 from paddlesrv.errors import PaddlesrvError
 from paddlesrv.server.config import ServerConfig
+from paddlesrv.server.ports import Ports
 from paddlesrv.server.processes import ProcessIdentity
 from paddlesrv.server.records import Claim, ServerRecord, from_json, to_json
 from paddlesrv.settings import Settings
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 128 * 1024
 """Bytes; a configuration is a few hundred for each model."""
 
+MAX_DESCRIPTORS = 3
+"""Of the name's lock, and of the sockets that can be handed over."""
+
 log = logging.getLogger("paddlesrv.server")
 
 
@@ -40,6 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     config: ServerConfig
     record: ServerRecord
+    grpc: tuple[str, int] | None = None
+    """Where gRPC listens besides; its library binds that itself."""
     verbose: int = 0
 
 
@@ -65,23 +71,23 @@ def main(arguments: list[str]) -> int:
     faulthandler.enable()
     control = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(control.fileno(), False)
-    data, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, 2)
+    data, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, MAX_DESCRIPTORS)
     if not data:
         return 1  # the caller has gone before it could say what to do
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     job = from_json(data, Job)
-    bound = socket.socket(fileno=descriptors[0])
-    claim = Claim.inherited(job.settings.state_dir, job.record.name, descriptors[1])
+    claim = Claim.inherited(job.settings.state_dir, job.record.name, descriptors[0])
+    ports = Ports.inherited(descriptors[1:], job.grpc)
     _start_logging(job)
     try:
-        return _serve(job, bound, claim, control)
+        return _serve(job, ports, claim, control)
     finally:
         control.close()
-        bound.close()
+        ports.close()
 
 
-def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket) -> int:
+def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
     # Imported only now: a moment in which nothing is logged yet should be short.
     from paddlesrv.server.launch import plan, setups
     from paddlesrv.server.locate import find_local, locate
@@ -116,7 +122,7 @@ def _serve(job: Job, bound: socket.socket, claim: Claim, control: socket.socket)
         # What the caller saw may have been replaced by a newer one since.
         registration.enter("starting", content_of(planned))
         code = run_server(
-            job.config, setups(planned), bound, announce, lambda: registration.enter("stopping")
+            job.config, setups(planned), ports, announce, lambda: registration.enter("stopping")
         )
     except PaddlesrvError as error:
         details = "; ".join(f"{name}: {text}" for name, text in error.context.items())

@@ -35,6 +35,11 @@ _PREFIX = "PADDLESRV_SERVE_"
 _FLAGS = {
     "host": "--host",
     "port": "--port",
+    "grpc_port": "--grpc-port",
+    "brpc_port": "--brpc-port",
+    "tls_cert": "--tls-cert",
+    "tls_key": "--tls-key",
+    "admin": "--admin",
     "max_body_mb": "--max-body",
     "grace_s": "--grace",
     "engine": "--engine",

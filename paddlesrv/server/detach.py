@@ -1,6 +1,6 @@
 """The caller's side of a detached server: start its process, wait until it is ready or has failed.
 
-The server gets the listening socket and its name's lock from the caller, so that between the
+The server gets the listening sockets and its name's lock from the caller, so that between the
 check and the server nobody can take either. It is a fresh process of the same interpreter: a fork
 of one that has loaded libraries would keep their threads' locks and memory.
 """
@@ -19,6 +19,7 @@ from paddlesrv import own_python
 from paddlesrv.errors import PaddlesrvError, of_code
 from paddlesrv.server.daemon import MAX_MESSAGE, Failed, Job, Ready
 from paddlesrv.server.logreader import read
+from paddlesrv.server.ports import Ports
 from paddlesrv.server.processes import ProcessIdentity, how_it_ended
 from paddlesrv.server.records import Claim, from_json, to_json
 
@@ -40,12 +41,12 @@ class DetachedServer:
         self._claim = claim
 
     @classmethod
-    def start(cls, job: Job, bound: socket.socket, claim: Claim, log: int) -> DetachedServer:
+    def start(cls, job: Job, ports: Ports, claim: Claim, log: int) -> DetachedServer:
         """Start its process.
 
         Args:
             job: What to serve; its record is as yet of this process.
-            bound: The listening socket; it stays open here as well.
+            ports: The listening sockets; they stay open here as well.
             claim: The server's name; it passes to the server.
             log: Its log, open.
         """
@@ -66,7 +67,8 @@ class DetachedServer:
             if identity is not None:
                 claim.write(msgspec.structs.replace(job.record, process=identity))
             with contextlib.suppress(ConnectionError):  # it has ended; `wait` says how
-                socket.send_fds(ours, [to_json(job)], [bound.fileno(), claim.descriptor])
+                handed = [claim.descriptor, *(bound.fileno() for bound in ports.sockets)]
+                socket.send_fds(ours, [to_json(job)], handed)
         except BaseException:
             server.abandon()
             raise

@@ -6,8 +6,6 @@ What requests mean is the codecs' and the service's.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,16 +20,15 @@ from paddlesrv.errors import (
     Cancelled,
     InvalidInput,
     NotFound,
-    PaddlesrvError,
 )
-from paddlesrv.server import openapi, pages
+from paddlesrv.server import encodings, openapi, pages, routes_paddle
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
+from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
+from paddlesrv.server.refusal import refuse
 from paddlesrv.server.service import VERSION, Service
 from paddlesrv.tasks.base import TaskInput
-
-log = logging.getLogger("paddlesrv.http")
 
 MAX_FORM_PARTS = 300
 
@@ -73,19 +70,27 @@ class HttpApplication:
             route = self._routes.get((request.method, request.target))
             handler, model = route or self._find_route(request)
             response = await handler(request)
+            if len(response.body) >= encodings.LEAST and b"accept-encoding" in request.headers:
+                await self._compress(request, response)
         except asyncio.CancelledError:
             self._service.metrics.answered(model, "http", Cancelled.http_status, 0.0)
             return None
-        except PaddlesrvError as error:
+        except Exception as error:  # noqa: BLE001 - a client is always answered
             response = _error(request, error)
-        except Exception:
-            request_id = _request_id(request)
-            log.exception("request %s failed", request_id)
-            response = _error(request, PaddlesrvError("internal error"), request_id)
         if model:
             seconds = time.monotonic() - started
             self._service.metrics.answered(model, "http", response.status, seconds)
         return response
+
+    async def _compress(self, request: Request, response: Response) -> None:
+        accept = request.header(b"accept-encoding") or ""
+        coding = encodings.chosen(accept, response.content_type)
+        if coding is not None:
+            response.body = await encodings.encoded(self._service.pool, response.body, coding)
+            response.headers = (
+                *response.headers, (b"content-encoding", coding.encode()),
+                (b"vary", b"accept-encoding"),
+            )  # fmt: skip
 
     # -- routes ------------------------------------------------------------------------------
 
@@ -103,6 +108,9 @@ class HttpApplication:
             _allow(request, path, "POST")
             name = self._service.find(parts[1]).name
             return self._remember(request, lambda r: self._predict(r, name), name)
+        if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
+            _allow(request, path, "POST")
+            return lambda r: routes_paddle.general_inference(self._service, r), ""
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._route_model(request, path, parts[2:])
         raise NotFound(
@@ -249,30 +257,22 @@ def _form_files(request: Request, body: bytes) -> list[TaskInput]:
     return items
 
 
-def _request_id(request: Request) -> str:
-    given = request.header(b"x-request-id") or ""
-    if given and len(given) <= 64 and all(c.isalnum() or c in "-_." for c in given):
-        return given
-    return os.urandom(8).hex()
-
-
-def _error(request: Request, error: PaddlesrvError, request_id: str | None = None) -> Response:
-    request_id = request_id or _request_id(request)
-    details = "; ".join(f"{name}: {text}" for name, text in error.context.items())
+def _error(request: Request, error: Exception) -> Response:
+    refusal = refuse("http", error, request.header(b"x-request-id"))
+    known = refusal.error
     body = {
-        "error": f"{error.message} ({details})" if details else error.message,
-        "code": error.code,
-        "hint": error.hints[0] if error.hints else None,
-        "request_id": request_id,
+        "error": refusal.text,
+        "code": known.code,
+        "hint": refusal.hint,
+        "request_id": refusal.request_id,
     }
-    log.info("request %s: %d %s", request_id, error.http_status, error.message)
-    headers = [(b"x-request-id", request_id.encode())]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+    headers = [(b"x-request-id", refusal.request_id.encode())]
+    if known.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, round(known.retry_after))))
     return Response(
-        error.http_status,
+        known.http_status,
         msgspec.json.encode(body),
         headers=tuple(headers),
         # What is left of such a body is not read: the connection cannot be used again.
-        close=error.http_status in (408, 413),
+        close=known.http_status in (408, 413),
     )

@@ -1,14 +1,16 @@
 """A listening socket: accepting connections, closing those that are late, shutting down.
 
-A shutdown loses no request. What one connection does is `connection`'s.
+A shutdown loses no request. What one connection does is its protocol's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from collections.abc import Callable
 
-from paddlesrv.server.connection import Application, Connections, HttpConnection
+from paddlesrv.server.connections import Connections
 
 HEADER_TIMEOUT = 30.0
 """Seconds from the first byte of a request to the end of its headers."""
@@ -24,19 +26,23 @@ LINGER = 0.5
 
 
 class Listener:
-    """A listening socket and its connections."""
+    """A listening socket and its connections.
 
-    def __init__(self, application: Application, *, max_body: int, max_connections: int) -> None:
-        self._connections = Connections(
-            application, max_body=max_body, max_connections=max_connections
-        )
+    Args:
+        connections: What they share.
+        protocol: Makes what speaks with one of them.
+    """
+
+    def __init__(self, connections: Connections, protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._connections = connections
+        self._protocol = protocol
         self._server: asyncio.base_events.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def listen(self, bound: socket.socket) -> None:
+    async def listen(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections on a bound socket."""
         loop = self._connections.loop
-        self._server = await loop.create_server(self._connection, sock=bound, backlog=2048)
+        self._server = await loop.create_server(self._protocol, sock=bound, backlog=2048, ssl=tls)
         self._sweeper = loop.call_later(SWEEP, self._sweep)
 
     async def close(self, grace: float) -> bool:
@@ -67,9 +73,6 @@ class Listener:
             self._sweeper.cancel()
         for connection in list(self._connections.open):
             connection.abort()
-
-    def _connection(self) -> HttpConnection:
-        return HttpConnection(self._connections)
 
     def _sweep(self) -> None:
         loop = self._connections.loop

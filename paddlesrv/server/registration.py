@@ -9,22 +9,21 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from socket import socket
 
 from msgspec.structs import replace
 
 from paddlesrv.server.config import ModelConfig, ServerConfig
 from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.ports import Ports
 from paddlesrv.server.processes import ProcessIdentity
 from paddlesrv.server.records import Claim, ServerRecord, State
-from paddlesrv.server.run import url_of
 
 
 def describe(
     name: str,
     config: ServerConfig,
     planned: Sequence[tuple[ModelConfig, LocalModel]],
-    bound: socket,
+    ports: Ports,
     command: str,
     log: Path | None = None,
 ) -> ServerRecord:
@@ -34,7 +33,7 @@ def describe(
         name: What it is called.
         config: What it is started with.
         planned: Every model that it will hold.
-        bound: Where it will listen.
+        ports: Where it will listen.
         command: The command line, fit to be shown.
         log: The log of a detached one.
     """
@@ -45,8 +44,8 @@ def describe(
         process=process,
         started_at=datetime.now(timezone.utc),
         host=config.host,
-        port=bound.getsockname()[1],
-        url=url_of(bound),
+        port=ports.main.getsockname()[1],
+        url=ports.url(config.tls_cert is not None),
         models=tuple(model.spec.name for _, model in planned),
         asked=tuple(model.name for model in config.models),
         directories=content_of(planned),

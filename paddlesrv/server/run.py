@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import uvloop
 
-from paddlesrv.errors import Busy, UsageError
 from paddlesrv.server.config import ServerConfig
-from paddlesrv.server.http import HttpApplication
-from paddlesrv.server.listener import Listener
+from paddlesrv.server.doors import Doors
+from paddlesrv.server.ports import Ports
 from paddlesrv.server.service import ModelSetup, Service
+from paddlesrv.server.tls import Tls
 
 log = logging.getLogger("paddlesrv.server")
 
@@ -32,53 +30,10 @@ class Started:
     warm_up_seconds: float
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening address, taken before any model is loaded; port 0 takes a free one.
-
-    Raises:
-        Busy: another process listens there.
-        UsageError: the address is none of this machine's, or not allowed.
-    """
-    try:
-        return _listening(host, port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Busy(
-                f"port {port} on {host} is in use",
-                context={"wanted": f"--host {host} --port {port}"},
-                hints=[f"choose another port: --port {port + 1}, or --port 0 for any free one"],
-            ) from None
-        raise UsageError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            hints=["--host takes an address of this machine, e.g. 127.0.0.1 or 0.0.0.0"],
-        ) from None
-
-
-def url_of(bound: socket.socket) -> str:
-    """The address of a server that listens there."""
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(2048)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 def run_server(
     config: ServerConfig,
     models: Sequence[ModelSetup],
-    bound: socket.socket,
+    ports: Ports,
     announce: Callable[[Started], None],
     stopping: Callable[[], None] = lambda: None,
 ) -> int:
@@ -87,20 +42,20 @@ def run_server(
     Args:
         config: Limits of the server; its models are in `models`.
         models: In the order in which they start, components before what needs them.
-        bound: Where to listen, from `bind`.
+        ports: Where to listen, from `take_ports`.
         announce: Called once, when every model is loaded and warm.
         stopping: Called once, when it begins to finish.
 
     Raises:
         PaddlesrvError: a model could not be loaded or could not answer its example.
     """
-    return uvloop.run(_serve(config, models, bound, announce, stopping))
+    return uvloop.run(_serve(config, models, ports, announce, stopping))
 
 
 async def _serve(
     config: ServerConfig,
     models: Sequence[ModelSetup],
-    bound: socket.socket,
+    ports: Ports,
     announce: Callable[[Started], None],
     stopping: Callable[[], None],
 ) -> int:
@@ -117,16 +72,12 @@ async def _serve(
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup and -d leave it
         loop.add_signal_handler(signal.SIGHUP, stop.set)
 
+    tls = Tls.read(config.tls_cert, config.tls_key) if config.tls_cert else None
     service = Service()
-    application = HttpApplication(service)
-    listener = Listener(
-        application,
-        max_body=int(config.max_body_mb * 1e6),
-        max_connections=config.max_connections,
-    )
-    # Live from now on, though not ready: an orchestrator can tell starting from dead.
-    await listener.listen(bound)
+    doors = Doors(service, config)
     try:
+        # Live from now on, though not ready: an orchestrator can tell starting from dead.
+        await doors.open(ports, tls)
         starting = asyncio.ensure_future(_start(service, config, models))
         asked_to_stop = asyncio.ensure_future(stop.wait())
         await asyncio.wait([starting, asked_to_stop], return_when=asyncio.FIRST_COMPLETED)
@@ -136,14 +87,14 @@ async def _serve(
             gc.freeze()  # what lives as long as the server need not be searched again and again
             # Requests make many objects and no cycles: the usual 700 costs a few percent.
             gc.set_threshold(10_000, 10, 10)
-            announce(Started(url_of(bound), load_seconds, warm_up_seconds))
+            announce(Started(ports.url(tls is not None), load_seconds, warm_up_seconds))
             await asked_to_stop
         else:
             starting.cancel()
         stopping()
-        await _until(force, _finish(service, listener, config.grace_s))
+        await _until(force, _finish(service, doors, config.grace_s))
     finally:
-        listener.abort()
+        await doors.abort()
         await service.close()
     return 0
 
@@ -160,10 +111,10 @@ async def _start(
     return loaded - started, time.monotonic() - loaded
 
 
-async def _finish(service: Service, listener: Listener, grace: float) -> None:
+async def _finish(service: Service, doors: Doors, grace: float) -> None:
     """Not ready; then no new connections; then wait for the answers that are still owed."""
     service.stopping = True
-    all_answered = await listener.close(grace)
+    all_answered = await doors.close(grace)
     all_answered = await service.drain(0.0 if not all_answered else grace) and all_answered
     if not all_answered:
         log.warning("%d requests were not answered within %g s", service.in_flight, grace)

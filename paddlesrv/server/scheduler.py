@@ -27,6 +27,7 @@ from paddlesrv.server.messages import Done, Failed
 from paddlesrv.server.metrics import ModelMetrics
 from paddlesrv.server.queueing import Pending, RequestQueue, State
 from paddlesrv.server.request import Timing
+from paddlesrv.server.statistics import Statistics
 from paddlesrv.server.workers import SLOTS, Worker, WorkerListener
 
 log = logging.getLogger("paddlesrv.scheduler")
@@ -82,6 +83,7 @@ class Scheduler(WorkerListener):
         self.limits = limits
         self.queue = RequestQueue()
         self.in_flight = 0
+        self.statistics = Statistics()
         self._metrics = metrics
         self._lanes: list[_Lane] = []
         self._merges = True
@@ -139,14 +141,21 @@ class Scheduler(WorkerListener):
             self._set_alarm(deadline)
         self.in_flight += 1
         self._enqueue(pending)
+        outputs = None
         try:
-            return await pending.future
+            outputs = await pending.future
+            return outputs
         finally:
             self._end(pending)
             waited = pending.taken_at - pending.queued_at
             self._metrics.queue_seconds.observe(waited)
             timing.queue += waited
             timing.compute += pending.compute
+            seconds = time.monotonic() - now
+            if outputs is None:
+                self.statistics.failed(seconds)
+            else:
+                self.statistics.answered(rows, seconds, waited, pending.compute)
 
     def observe(self) -> None:
         """Bring the gauges up to date."""
@@ -171,6 +180,7 @@ class Scheduler(WorkerListener):
     def _refuse_if_unavailable(self, rows: int) -> None:
         if not self.ready:
             self._metrics.rejected("not_ready")
+            self.statistics.failed(0.0)
             raise Unavailable(
                 f"model {self.spec.name!r} is not ready: no worker serves it",
                 hints=["it is being started again; try in a moment"],
@@ -178,6 +188,7 @@ class Scheduler(WorkerListener):
             )
         if self.queue.rows + rows > self.limits.max_queue:
             self._metrics.rejected("queue_full")
+            self.statistics.failed(0.0)
             raise Overloaded(
                 f"the queue of model {self.spec.name!r} is full",
                 context={"queued rows": f"{self.queue.rows} of {self.limits.max_queue}"},
@@ -357,6 +368,7 @@ class Scheduler(WorkerListener):
         if lane.running is None:
             self._schedule_pump()
         self._metrics.infer_seconds.observe(message.seconds)
+        self.statistics.ran(batch.rows, message.seconds)
         try:
             shares = divide(self.spec, outputs, [p.rows for p in batch.members])
         except UndividableError as error:

@@ -15,12 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from paddlesrv.engines.base import EngineOptions
-from paddlesrv.errors import InvalidInput, NotFound, PaddlesrvError, Unavailable
+from paddlesrv.errors import (
+    InvalidInput,
+    NotFound,
+    PaddlesrvError,
+    PayloadTooLarge,
+    Unavailable,
+)
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.batching import join_rows, slice_rows
@@ -35,6 +41,8 @@ T = TypeVar("T")
 
 VERSION = "1"
 """Each model is served in one version."""
+
+State = Literal["loading", "serving", "unloading"]
 
 MAX_ITEMS = 256
 """Pictures, texts or rows in one `predict` request."""
@@ -60,12 +68,17 @@ class ModelSetup:
 class ServedModel:
     """A model while it is served; `scheduler` is None for a pipeline.
 
-    `components` are the served models that its task asks as well.
+    `components` are the served models that its task asks as well. One that is `loading` is added
+    to a server that is ready without it; one that is `unloading` answers only what it has taken.
     """
 
     setup: ModelSetup
     scheduler: Scheduler | None
     components: list[ServedModel] = field(default_factory=list)
+    state: State = "serving"
+    in_flight: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as long as nothing is in flight."""
 
     @property
     def name(self) -> str:
@@ -76,7 +89,7 @@ class ServedModel:
     def ready(self) -> bool:
         """Whether a request would be taken now, by itself and by all that it asks."""
         own = self.scheduler is None or self.scheduler.ready
-        return own and all(c.ready for c in self.components)
+        return self.state == "serving" and own and all(c.ready for c in self.components)
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,8 @@ class Service:
     def __init__(self, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
         self.models: dict[str, ServedModel] = {}
+        self.unloaded: dict[str, ModelSetup] = {}
+        """What was served, and could be again."""
         self.stopping = False
         """Not ready any more, though requests that still come are answered."""
         self.draining = False
@@ -108,7 +123,9 @@ class Service:
 
     # -- life --------------------------------------------------------------------------------
 
-    def add(self, setup: ModelSetup, *, load_timeout: float) -> ServedModel:
+    def add(
+        self, setup: ModelSetup, *, load_timeout: float, state: State = "serving"
+    ) -> ServedModel:
         """Begin to serve a model: its workers start loading. Components come before the whole."""
         scheduler = None
         if setup.spec.format != "pipeline":
@@ -127,11 +144,28 @@ class Service:
                 scheduler.add_worker(worker)
                 worker.start()
         components = [self.models[name] for name in setup.spec.components.values()]
-        served = ServedModel(setup, scheduler, components)
+        served = ServedModel(setup, scheduler, components, state)
+        served.idle.set()
         self.models[served.name] = served
+        self.unloaded.pop(served.name, None)
         for alias in setup.aliases:
             self._aliases[alias] = served
         return served
+
+    async def remove(self, model: ServedModel) -> None:
+        """Serve a model no more: what it has taken is answered, its workers end.
+
+        Nothing else may need it. It stays known, in `unloaded`.
+        """
+        model.state = "unloading"
+        await model.idle.wait()
+        if model.scheduler is not None:
+            await model.scheduler.close()
+            model.scheduler.observe()
+        del self.models[model.name]
+        for alias in model.setup.aliases:
+            self._aliases.pop(alias, None)
+        self.unloaded[model.name] = model.setup
 
     async def loaded(self) -> None:
         """Wait until every worker has loaded its model.
@@ -155,8 +189,9 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether every model would take a request now."""
-        loaded = bool(self.models) and all(m.ready for m in self.models.values())
-        return loaded and not self.stopping
+        known = bool(self.models or self.unloaded)
+        loaded = all(m.ready for m in self.models.values() if m.state == "serving")
+        return known and loaded and not self.stopping
 
     async def drain(self, grace: float) -> bool:
         """Take nothing new and wait for what was accepted; whether all of it was answered."""
@@ -189,8 +224,11 @@ class Service:
 
         Raises:
             NotFound: no such model is served here, or not in that version.
+            Unavailable: it was, and is unloaded.
         """
         model = self.models.get(name) or self._aliases.get(name)
+        if name in self.unloaded or (model is not None and model.state == "unloading"):
+            raise Unavailable(f"model {name!r} is unloaded", hints=["load it again"])
         if model is None:
             close = get_close_matches(name, [*self.models, *self._aliases], 1)
             hints = [f"did you mean {close[0]!r}?"] if close else []
@@ -229,14 +267,14 @@ class Service:
         timing = Timing()
         started = time.monotonic()
         deadline = started + self._seconds(model, request.timeout)
-        self._enter()
+        self._enter(model)
         try:
             if rows <= scheduler.limits.max_batch_size:
                 outputs = await scheduler.submit(inputs, rows, deadline, timing)
             else:
                 outputs = await self._submit(scheduler, inputs, rows, deadline, timing)
         finally:
-            self._leave()
+            self._leave(model)
         timing.total = time.monotonic() - started
         chosen = {name: outputs[name] for name in wanted}
         return InferResponse(model.name, VERSION, chosen, request.id, timing)
@@ -273,7 +311,7 @@ class Service:
         timing = Timing()
         started = time.monotonic()
         runner = _Runner(self, timing, started + self._seconds(model, timeout))
-        self._enter()
+        self._enter(model)
         try:
             if len(items) == 1:
                 results = [await task.answer(items[0], options, runner)]
@@ -281,7 +319,7 @@ class Service:
                 answers = [task.answer(item, options, runner) for item in items]
                 results = await _together([_numbered(a, i) for i, a in enumerate(answers)])
         finally:
-            self._leave()
+            self._leave(model)
         timing.total = time.monotonic() - started
         return Prediction(model, results, timing)
 
@@ -298,6 +336,13 @@ class Service:
         limit = scheduler.limits.max_batch_size
         if rows <= limit or any(t.batching == "whole" for t in scheduler.spec.inputs):
             return await scheduler.submit(inputs, rows, deadline, timing)
+        if rows > scheduler.limits.max_queue:
+            # Not the server's load: it would be too much at any time.
+            raise PayloadTooLarge(
+                f"{rows} rows in one request; the queue of {scheduler.spec.name!r} holds"
+                f" {scheduler.limits.max_queue}",
+                hints=["send fewer rows at a time, or start the server with a larger --max-queue"],
+            )
         parts = [
             slice_rows(scheduler.spec, inputs, start, min(start + limit, rows))
             for start in range(0, rows, limit)
@@ -310,16 +355,21 @@ class Service:
         )
         return join_rows(answers)
 
-    def _enter(self) -> None:
+    def _enter(self, model: ServedModel) -> None:
         if self.draining:
             raise Unavailable("the server is shutting down", retry_after=1)
         self.in_flight += 1
         self._idle.clear()
+        model.in_flight += 1
+        model.idle.clear()
 
-    def _leave(self) -> None:
+    def _leave(self, model: ServedModel) -> None:
         self.in_flight -= 1
         if not self.in_flight:
             self._idle.set()
+        model.in_flight -= 1
+        if not model.in_flight:
+            model.idle.set()
 
     @staticmethod
     def _seconds(model: ServedModel, timeout: float | None) -> float:

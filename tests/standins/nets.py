@@ -64,6 +64,43 @@ def write_summary(directory: Path) -> None:
     )
 
 
+def write_identity(directory: Path, dtype: str, columns: int | str = 3) -> None:
+    """`y = x`: [batch, columns] of a type, by numpy's name for it; a word: any number of them."""
+    from onnx import helper
+
+    code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    _save(
+        directory,
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [helper.make_tensor_value_info("x", code, ["batch", columns])],
+        [helper.make_tensor_value_info("y", code, ["batch", columns])],
+        [],
+    )
+
+
+def write_mixed(directory: Path) -> None:
+    """`sum = a + b` and `same = ids`: float32 [batch, 4] twice, int64 [batch, n]."""
+    from onnx import TensorProto, helper
+
+    _save(
+        directory,
+        [
+            helper.make_node("Add", ["a", "b"], ["sum"]),
+            helper.make_node("Identity", ["ids"], ["same"]),
+        ],
+        [
+            helper.make_tensor_value_info("a", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("b", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "n"]),
+        ],
+        [
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["batch", 4]),
+            helper.make_tensor_value_info("same", TensorProto.INT64, ["batch", "n"]),
+        ],
+        [],
+    )
+
+
 def _save(directory: Path, nodes: list, inputs: list, outputs: list, weights: list) -> None:
     import onnx
     from onnx import helper

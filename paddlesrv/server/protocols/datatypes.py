@@ -1,7 +1,10 @@
-"""Names of element types in the Open Inference Protocol, and how JSON values become arrays."""
+"""Names of element types in the Open Inference Protocol, and how JSON values and bytes become
+arrays."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +67,13 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
             context={"found": datatype, "wanted": ", ".join(d for d in TO_NUMPY if d != "FP16")},
             hints=["send it as binary data"] if datatype in ("FP16", "BF16") else [],
         )
+    wanted = _DTYPES[datatype]
     try:
         values = np.array(data)
+        if datatype == "UINT64" and values.dtype.kind == "f":
+            values = _large_integers(data)
     except ValueError:
         values = np.array([None])  # lists of different lengths
-    wanted = _DTYPES[datatype]
     if values.dtype.kind not in _TAKEN_KINDS[wanted.kind] and values.size:
         raise InvalidInput(
             f"tensor {name!r} has values that are not {datatype}",
@@ -89,6 +94,62 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
     return values.astype(wanted).reshape(shape)
 
 
+def _large_integers(data: list[Any]) -> Array:
+    """Integers beyond 63 bits, which numpy takes for floats where smaller ones are among them.
+
+    Raises:
+        ValueError: one is no integer, or out of range.
+    """
+    values = np.array(data, dtype=object)
+    for value in values.flat:
+        if type(value) is not int or not 0 <= value < 1 << 64:
+            raise ValueError(value)
+    return values.astype(np.uint64)
+
+
+def from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array:
+    """An array over the bytes of a tensor: row by row, little endian, not copied.
+
+    An element of BYTES is its length in 4 bytes, then itself.
+
+    Raises:
+        InvalidInput: the type is unknown, or the bytes are not as many as the shape says.
+    """
+    count = check_shape(name, shape)
+    if datatype not in TO_NUMPY:
+        raise InvalidInput(
+            f"tensor {name!r} has an unknown datatype",
+            context={"found": datatype[:40], "wanted": ", ".join(TO_NUMPY)},
+            hints=["send it as FP32 or FP16"] if datatype == "BF16" else [],
+        )
+    if datatype == "BYTES":
+        return _elements(name, shape, count, blob)
+    dtype = _DTYPES[datatype].newbyteorder("<")
+    if len(blob) != count * dtype.itemsize:
+        raise InvalidInput(
+            f"the binary data of tensor {name!r} is not as long as its shape",
+            context={
+                "found": f"{len(blob)} bytes",
+                "wanted": f"{count * dtype.itemsize} bytes for {datatype} {shape}",
+            },
+        )
+    return np.frombuffer(blob, dtype=dtype).reshape(shape)
+
+
+def to_bytes(data: Array) -> bytes:
+    """The bytes of an array, as `from_bytes` reads them."""
+    if data.dtype.kind == "O":
+        return b"".join([struct.pack("<I", len(item)) + item for item in data.ravel()])
+    return data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def of_elements(elements: Sequence[bytes], shape: Sequence[int]) -> Array:
+    """An array of BYTES; there are as many elements as the shape says."""
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    return array.reshape(shape)
+
+
 def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
     flat: list[bytes] = []
     stack = [iter(data)]
@@ -104,6 +165,21 @@ def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
             raise InvalidInput(f"tensor {name!r} has values that are not text")
     if len(flat) != count:
         raise InvalidInput(f"tensor {name!r} has {len(flat)} values, its shape says {count}")
-    array = np.empty(count, dtype=object)
-    array[:] = flat
-    return array.reshape(shape)
+    return of_elements(flat, shape)
+
+
+def _elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
+    elements: list[bytes] = []
+    position = 0
+    while position < len(blob) and len(elements) < count:
+        if position + 4 > len(blob):
+            break
+        (length,) = struct.unpack_from("<I", blob, position)
+        position += 4
+        if position + length > len(blob):
+            break
+        elements.append(blob[position : position + length])
+        position += length
+    if len(elements) != count or position != len(blob):
+        raise InvalidInput(f"the binary data of tensor {name!r} is not {count} elements of BYTES")
+    return of_elements(elements, shape)

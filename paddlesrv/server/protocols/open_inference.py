@@ -7,7 +7,6 @@ INT64 tensor, `NAME.lod`, in both directions.
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ import numpy as np
 from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
-from paddlesrv.server.protocols.datatypes import FROM_NUMPY, TO_NUMPY, check_shape, from_json
+from paddlesrv.server.protocols.datatypes import FROM_NUMPY, from_bytes, from_json, to_bytes
 from paddlesrv.server.request import InferRequest, InferResponse
 from paddlesrv.server.validation import LOD_SUFFIX
 
@@ -102,7 +101,7 @@ def decode(
             if part.data is not None:
                 raise InvalidInput(f"tensor {part.name!r} has both data and binary_data_size")
             blob, position = _take(part.name, blobs, position, size)
-            data = _from_bytes(part.name, part.datatype, part.shape, blob)
+            data = from_bytes(part.name, part.datatype, part.shape, blob)
         inputs[part.name] = Tensor(data)
     if position != len(blobs):
         raise InvalidInput(
@@ -114,7 +113,7 @@ def decode(
         return request, _ALL_JSON
     wanted = message.outputs or []
     request.outputs = tuple([o.name for o in wanted])
-    request.timeout = _timeout(message.parameters)
+    request.timeout = read_timeout((message.parameters or {}).get("timeout"))
     forms = OutputForms(
         {
             o.name: bool(o.parameters["binary_data"])
@@ -154,13 +153,14 @@ def describe(spec: ModelSpec, version: str) -> dict[str, Any]:
         "name": spec.name,
         "versions": [version],
         "platform": PLATFORM[spec.format],
-        "inputs": _describe(spec.inputs),
-        "outputs": _describe(spec.outputs),
+        "inputs": describe_tensors(spec.inputs),
+        "outputs": describe_tensors(spec.outputs),
         "properties": {"task": spec.task, "format": spec.format},
     }
 
 
-def _describe(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
+def describe_tensors(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
+    """Inputs or outputs as metadata names them; offsets are tensors of their own there."""
     described: list[dict[str, Any]] = []
     for t in tensors:
         shape = list(t.shape)
@@ -202,51 +202,11 @@ def _take(name: str, blobs: bytes, position: int, size: Any) -> tuple[bytes, int
     return blobs[position : position + size], position + size
 
 
-def _from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array:
-    count = check_shape(name, shape)
-    if datatype not in TO_NUMPY:
-        raise InvalidInput(
-            f"tensor {name!r} has an unknown datatype",
-            context={"found": datatype, "wanted": ", ".join(TO_NUMPY)},
-        )
-    if datatype == "BYTES":
-        return _bytes_elements(name, shape, count, blob)
-    dtype = np.dtype(TO_NUMPY[datatype]).newbyteorder("<")
-    if len(blob) != count * dtype.itemsize:
-        raise InvalidInput(
-            f"the binary data of tensor {name!r} is not as long as its shape",
-            context={
-                "found": f"{len(blob)} bytes",
-                "wanted": f"{count * dtype.itemsize} bytes for {datatype} {shape}",
-            },
-        )
-    return np.frombuffer(blob, dtype=dtype).reshape(shape)
-
-
-def _bytes_elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
-    elements: list[bytes] = []
-    position = 0
-    while position < len(blob) and len(elements) < count:
-        if position + 4 > len(blob):
-            break
-        (length,) = struct.unpack_from("<I", blob, position)
-        position += 4
-        if position + length > len(blob):
-            break
-        elements.append(blob[position : position + length])
-        position += length
-    if len(elements) != count or position != len(blob):
-        raise InvalidInput(f"the binary data of tensor {name!r} is not {count} elements of BYTES")
-    array = np.empty(count, dtype=object)
-    array[:] = elements
-    return array.reshape(shape)
-
-
 def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[str, Any]:
     datatype = FROM_NUMPY[dtype_name(data)]
     output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(data.shape)}
     if binary or datatype == "FP16":
-        blob = data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+        blob = to_bytes(data)
         output["parameters"] = {"binary_data_size": len(blob)}
         blobs.append(blob)
     else:
@@ -254,9 +214,13 @@ def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[st
     return output
 
 
-def _timeout(parameters: dict[str, Any] | None) -> float | None:
-    """The `timeout` parameter: microseconds, as in Triton's scheduling policy extension."""
-    value = (parameters or {}).get("timeout")
+def read_timeout(value: object) -> float | None:
+    """The `timeout` parameter in seconds: it comes in microseconds, as in Triton's scheduling
+    policy extension.
+
+    Raises:
+        InvalidInput: it is no such number.
+    """
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:

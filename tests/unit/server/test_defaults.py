@@ -70,12 +70,12 @@ def test_a_file_without_models_serves_those_that_are_named_alone(here):
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
 def test_every_option_can_be_given_by_variable_and_by_the_users_file(option, here):
     values = {
-        "host": "::1", "engine": "onnxruntime", "device": "gpu:1", "precision": "fp16",
+        "host": "'::1'", "engine": "onnxruntime", "device": "'gpu:1'", "precision": "fp16",
+        "tls_cert": "server.pem", "tls_key": "server.key", "admin": "true",
     }  # fmt: skip
     text = values.get(option.field, "7")
-    by_variable = defaults(environ={option.env: text})
-    by_file = defaults(file(f"serve: {{{option.field}: '{text}'}}" if option.field in values
-                            else f"serve: {{{option.field}: {text}}}"), environ={})  # fmt: skip
+    by_variable = defaults(environ={option.env: text.strip("'")})
+    by_file = defaults(file(f"serve: {{{option.field}: {text}}}"), environ={})
     assert by_variable.values == by_file.values != defaults(environ={}).values
     assert by_variable.origins[option.field] == option.env
 

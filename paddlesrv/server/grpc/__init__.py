@@ -1,0 +1,1 @@
+"""The gRPC side: a server, and the services that it offers."""
