@@ -11,10 +11,9 @@ import pytest
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.settings import Settings
 from paddlesrv.zoo.catalogue import Catalogue
-from paddlesrv.zoo.install import Installer
 from paddlesrv.zoo.store import Store
 from tests.packages import cache
-from tests.real_models import FETCHED
+from tests.real_models import FETCHED, install
 
 # A busy machine must not fail a test: how long an example takes is not what is tested.
 hypothesis.settings.register_profile("paddlesrv", deadline=None)
@@ -25,8 +24,7 @@ hypothesis.settings.load_profile("paddlesrv")
 def model_home() -> Path:
     """A `PADDLESRV_HOME` with the real models installed; kept from run to run."""
     home = cache()
-    settings = Settings(home=home)
-    Installer(Catalogue.load(), Store(settings.cache_dir), settings).get(FETCHED)
+    install(home, FETCHED)
     return home
 
 

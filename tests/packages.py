@@ -21,7 +21,7 @@ from typing import NamedTuple
 _TAGS = (
     "--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_24_x86_64",
     "--platform=manylinux2014_x86_64", "--platform=any", "--implementation=cp", "--abi=cp311",
-    "--abi=none", "--python-version=3.11",
+    "--abi=none",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class Package(NamedTuple):
     version: str
     file: str
     sha256: str
+    python: str = "3.11"
 
 
 _PINNED = (
@@ -58,6 +59,13 @@ _PINNED = (
         "2.10.0",
         "paddleocr-2.10.0-py3-none-any.whl",
         "38df818d87a00af854cbfd14e33615edc3c4fa2caeb662149d51e6f2e212013f",
+    ),
+    Package(
+        "paddle-serving-client",
+        "0.9.0",
+        "paddle_serving_client-0.9.0-cp39-none-any.whl",
+        "acc2d8af6e678553617ad502be6e83dba18c508db4505585ff7e4a68716084db",
+        "3.9",
     ),
     Package(
         "paddleclas",
@@ -149,7 +157,7 @@ def fetch(package: Package) -> Path:
         requirement = f"{package.name}=={package.version}"
         subprocess.run(
             [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
-             *_TAGS, "-d", str(work), requirement],
+             *_TAGS, f"--python-version={package.python}", "-d", str(work), requirement],
             check=True,
         )  # fmt: skip
         (work / package.file).rename(place)

@@ -13,6 +13,7 @@ from paddlesrv.cli.models import PANEL
 from paddlesrv.cli.output import Output, human_size
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.shell import Shell
+from paddlesrv.errors import UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.importing.importer import Imported
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv import ./my_model",
             "paddlesrv import best.onnx --name shop-detector",
             "paddlesrv import export.tar.gz --labels labels.txt",
+            "paddlesrv import ./sorter --task classification --labels f.txt --set crop=[192,192]",
             "paddlesrv import ./PP-OCRv4_rec_infer --task text-recognition --labels keys.txt",
             "paddlesrv import /data/large_model --link --dry-run",
         ],
@@ -50,12 +52,23 @@ def import_model(
     task: Annotated[
         str | None,
         typer.Option(
-            "--task", metavar="TASK", help="What it does; default: as its export says, or tensors."
+            "--task",
+            metavar="TASK",
+            help="What it does, such as classification or detection; default: as its export says, "
+            "or tensors.",
         ),
     ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Names of its classes or characters, one a line."),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the task, such as mean=[0.5,0.5,0.5]; may be given several times.",
+        ),
     ] = None,
     link: Annotated[
         bool, typer.Option("--link", help="Keep the files where they are, and watch for changes.")
@@ -86,7 +99,7 @@ def import_model(
 
     wish = Wish(
         path=path, name=name, task=task, labels=labels, link=link, force=force, run=not no_run,
-        dry_run=dry_run, timeout_seconds=timeout,
+        dry_run=dry_run, timeout_seconds=timeout, parameters=_parameters(parameters or []),
     )  # fmt: skip
     shell.interrupted = "interrupted; nothing was installed"
     with watching(shell.output, lambda model, path: None) as observer:
@@ -100,6 +113,26 @@ def import_model(
     if found.trial is None:
         out.warning("the network was not run (--no-run): whether it works is not known")
     out.answer(_record(found), names=[found.spec.name], human=lambda: _show(out, found))
+
+
+def _parameters(words: list[str]) -> dict[str, Any]:
+    """NAME=VALUE each; the value is JSON, or else a text."""
+    import msgspec
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(
+                f"--set {word} sets nothing",
+                context={"wanted": "NAME=VALUE"},
+                hints=["for example: --set mean=[0.5,0.5,0.5]"],
+            )
+        try:
+            found[name] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            found[name] = value
+    return found
 
 
 def _record(found: Imported) -> dict[str, Any]:

@@ -20,6 +20,7 @@ SCHEMA = 1
 
 _STYLES = {"bold": "1", "dim": "2", "red": "1;31", "yellow": "33", "green": "32", "cyan": "36"}
 _GAP = "  "
+_FIRST_COLUMN_MIN = 12
 _LAST_COLUMN_MIN = 12
 
 
@@ -89,12 +90,20 @@ class Output:
         sys.stdout.flush()
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table on stdout; columns as wide as their widest cell."""
+        """A table on stdout; columns as wide as their widest cell.
+
+        On a terminal that is too narrow the last column is cut, and a long cell of the first one,
+        a name as a rule, has a line of its own: it is to be copied, and never cut.
+        """
         cells = [list(headers), *(list(row) for row in rows)]
         widths = [max(width_of(row[i]) for row in cells) for i in range(len(headers))]
+        widths[0] = self._first_column(widths)
         limit = self._last_column(widths)
         for number, row in enumerate(cells):
             row[-1] = shortened(row[-1], limit)
+            if len(row) > 1 and width_of(row[0]) > widths[0]:
+                self.line(row[0])
+                row[0] = ""
             padded = [_padded(cell, width) for cell, width in zip(row, widths, strict=True)]
             self.line(_GAP.join(padded).rstrip(), "bold" if number == 0 else None)
 
@@ -121,6 +130,14 @@ class Output:
         lead = f"{_styled(label, style, self.stderr_color)} " if label else ""
         sys.stderr.write(lead + text + "\n")
         sys.stderr.flush()
+
+    def _first_column(self, widths: Sequence[int]) -> int:
+        """Cells of the first column that leave room for the others."""
+        if not is_terminal(sys.stdout) or len(widths) < 2:
+            return widths[0]
+        others = sum(widths[1:-1]) + min(widths[-1], _LAST_COLUMN_MIN) + len(_GAP) * len(widths[1:])
+        room = shutil.get_terminal_size().columns - others
+        return min(widths[0], max(_FIRST_COLUMN_MIN, room))
 
     def _last_column(self, widths: Sequence[int]) -> int | None:
         """Cells of the last column that fit a terminal; None: no terminal, no limit."""

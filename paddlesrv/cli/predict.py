@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -18,6 +18,7 @@ from paddlesrv.errors import NotFound, PaddlesrvError, UsageError
 if TYPE_CHECKING:
     from paddlesrv.server.config import ModelConfig
     from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.pictures import Picture
     from paddlesrv.tasks.base import InputKind, TaskInput, TaskOptions
 
 PANEL = "Serving"
@@ -29,8 +30,8 @@ class Client(Protocol):
     def predict(self, model: str, item: TaskInput, options: TaskOptions) -> dict[str, Any]:
         """The answer on one input."""
 
-    def draw(self, model: str, item: TaskInput, options: TaskOptions) -> bytes:
-        """The painted picture as PNG."""
+    def picture(self, wanted: Picture, model: str, item: TaskInput, options: TaskOptions) -> bytes:
+        """The painted picture, or the class map, as PNG."""
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv predict ocr picture.png --url http://127.0.0.1:9393 --wait 60",
             "paddlesrv predict ocr a.png b.png --json",
             "paddlesrv predict ocr picture.png --draw lines.png",
+            "paddlesrv predict unet picture.png --map classes.png",
             "paddlesrv predict lac '百度是一家高科技公司'",
             "cat picture.png | paddlesrv predict ocr -",
         ],
@@ -74,6 +76,10 @@ def predict(
     draw: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Paint the result on the picture.")
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="OUT.png", help="Write the class of each pixel."),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many classes.")] = 5,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="SCORE", help="Leave out what is below.")
@@ -93,10 +99,17 @@ def predict(
     fetched before if it is not here.
     """
     running = options.Running(gpu=gpu, cpu=cpu, precision=precision, engine=engine, threads=threads)
-    if draw is not None and len(words) != 1:
-        raise UsageError(
-            "--draw paints one picture", context={"found": f"{len(words)} inputs", "wanted": "one"}
-        )
+    pictures: dict[Picture, Path] = {}
+    if draw is not None:
+        pictures["draw"] = draw
+    if class_map is not None:
+        pictures["map"] = class_map
+    for wanted in pictures:
+        if len(words) != 1:
+            raise UsageError(
+                f"--{wanted} is of one picture",
+                context={"found": f"{len(words)} inputs", "wanted": "one"},
+            )
     if words.count(inputs.STDIN) > 1:
         raise UsageError("- is stdin, which can be read once")
     if url is None and wait is not None:
@@ -104,7 +117,7 @@ def predict(
     from paddlesrv.tasks.base import TaskOptions
 
     asked = _Asked(
-        shell, words, TaskOptions(top=top, threshold=threshold, tokens=tokens), text, draw
+        shell, words, TaskOptions(top=top, threshold=threshold, tokens=tokens), text, pictures
     )
     if url is not None:
         return _remote(shell, model, url, wait, running, asked)
@@ -129,15 +142,22 @@ def _remote(
     with HttpClient(url) as client:
         if wait is not None:
             client.wait_ready(model, wait)
+        asked.check_map(_known_task(shell, model))
         return asked.answer(client, model, _known_kind(shell, model))
 
 
-def _known_kind(shell: Shell, model: str) -> InputKind | None:
-    """What the model takes, if the catalogue knows; a server may serve others."""
+def _known_task(shell: Shell, model: str) -> str | None:
+    """What the model does, if the catalogue knows; a server may serve others."""
     try:
-        return inputs.kind_of(shell.catalogue.resolve(model).entry.task)
+        return shell.catalogue.resolve(model).entry.task
     except NotFound:
         return None
+
+
+def _known_kind(shell: Shell, model: str) -> InputKind | None:
+    """What the model takes, if the catalogue knows."""
+    task = _known_task(shell, model)
+    return inputs.kind_of(task) if task is not None else None
 
 
 def _local(shell: Shell, model: str, running: options.Running, asked: _Asked) -> int:
@@ -149,6 +169,7 @@ def _local(shell: Shell, model: str, running: options.Running, asked: _Asked) ->
     local, parts = _installed(shell, config)
     if running.engine is None and local.spec.format == "onnx":
         config = replace(config, engine="onnxruntime")
+    asked.check_map(local.spec.task)
     kind = inputs.kind_of(local.spec.task)
     from paddlesrv.client.local import LocalClient
 
@@ -188,13 +209,30 @@ class _Asked:
         words: Sequence[str],
         options: TaskOptions,
         as_text: bool,
-        draw: Path | None,
+        pictures: Mapping[Picture, Path],
     ) -> None:
         self._out = shell.output
         self._words = words
         self._options = options
         self._as_text = as_text
-        self._draw = draw
+        self._pictures = pictures
+
+    def check_map(self, task: str | None) -> None:
+        """Refuse `--map` for a task that has none, before anything is loaded.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if "map" not in self._pictures or task is None:
+            return
+        from paddlesrv.tasks import tasks_with_class_maps
+
+        known = tasks_with_class_maps()
+        if task not in known:
+            raise UsageError(
+                f"--map is of tasks with a class map, and this model does {task}",
+                context={"tasks with one": ", ".join(known)},
+            )
 
     def answer(self, client: Client, model: str, kind: InputKind | None) -> int:
         """Ask about each input in turn and print; 1 if one of several failed.
@@ -209,8 +247,8 @@ class _Asked:
             try:
                 item = inputs.read(word, kind, as_text=self._as_text)
                 answer = client.predict(model, item, self._options)
-                if self._draw is not None:
-                    self._draw.write_bytes(client.draw(model, item, self._options))
+                for wanted, path in self._pictures.items():
+                    path.write_bytes(client.picture(wanted, model, item, self._options))
             except PaddlesrvError as error:
                 # Without a server or the model, the other inputs would fail alike.
                 if len(self._words) == 1 or isinstance(error, NotFound):
@@ -223,8 +261,9 @@ class _Asked:
             self._show(word, answer)
         if self._out.json:
             self._out.document(_envelope(model, answers, found))
-        elif self._draw is not None:
-            self._out.note(f"painted {self._draw}")
+        else:
+            for wanted, path in self._pictures.items():
+                self._out.note(f"{'painted' if wanted == 'draw' else 'wrote'} {path}")
         return 1 if failed else 0
 
     def _failed(self, word: str, error: PaddlesrvError) -> dict[str, Any]:

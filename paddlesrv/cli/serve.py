@@ -186,6 +186,10 @@ class _Start:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
         devices = self._check_devices(located)
+        if self._config.tls_cert is not None:
+            from paddlesrv.server.tls import server_context
+
+            server_context(self._config.tls_cert, self._config.tls_key)
         naming = Naming(self._out, self._shell.settings.state_dir, self._name, located)
         # Port and name are held from here on: nobody takes them while models are fetched.
         with contextlib.closing(self._take_ports()) as ports:
@@ -308,7 +312,7 @@ class _Start:
             out = self._out
             out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
             out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
-            out.line(f"serving  {url}   HTTP")
+            out.line(f"serving  {url}   HTTP, gRPC and bRPC on one port")
             out.line(
                 "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
             )

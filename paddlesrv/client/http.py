@@ -18,6 +18,7 @@ from paddlesrv.errors import PaddlesrvError, Unavailable, UsageError
 if TYPE_CHECKING:
     import httpx
 
+    from paddlesrv.server.pictures import Picture
     from paddlesrv.tasks.base import TaskInput, TaskOptions
 
 CONNECT_SECONDS = 5.0
@@ -127,13 +128,13 @@ class HttpClient:
             pass
         raise _stranger(self.url)
 
-    def draw(self, model: str, item: TaskInput, options: TaskOptions) -> bytes:
-        """The picture with the model's result painted on it, as PNG.
+    def picture(self, wanted: Picture, model: str, item: TaskInput, options: TaskOptions) -> bytes:
+        """The picture with the model's result painted on it, or the class map, as PNG.
 
         Raises:
             Unreachable, PaddlesrvError: as `predict`.
         """
-        response = self._post(model, item, options, {"draw": "1"})
+        response = self._post(model, item, options, {wanted: "1"})
         if response.headers.get("content-type") != "image/png":
             raise _stranger(self.url)
         return response.content

@@ -17,6 +17,7 @@ from paddlesrv.errors import InvalidInput
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.predict import InProcessRunner, LoadedModel, make_tasks
 from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.pictures import Picture, check_wanted, render
 from paddlesrv.server.validation import check_inputs
 from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
 
@@ -93,24 +94,18 @@ class LocalClient:
             },
         }
 
-    def draw(self, model: str, item: TaskInput, options: TaskOptions) -> bytes:
-        """The picture with the model's result painted on it, as PNG.
+    def picture(self, wanted: Picture, model: str, item: TaskInput, options: TaskOptions) -> bytes:
+        """The picture with the model's result painted on it, or the class map, as PNG.
 
         Raises:
-            InvalidInput: the task has nothing to paint, or the input is no picture.
+            InvalidInput: the task has no such picture, or the input is none.
         """
-        from paddlesrv.tasks.images import decode, encode_png
-
+        check_wanted(wanted, self._task, [item])
         if self._last is not None and self._last[0] is item:
             result = self._last[1]
         else:
             result = asyncio.run(self._answer(item, options))
-        painted = None
-        if isinstance(item.data, bytes):
-            painted = self._task.draw(decode(item.data), result)
-        if painted is None:
-            raise InvalidInput(f"task {self._task.name!r} has nothing to draw")
-        return encode_png(painted)
+        return render(wanted, self._task, item, result)
 
     async def _answer(self, item: TaskInput, options: TaskOptions) -> msgspec.Struct:
         return await self._task.answer(item, options, self._runner)

@@ -33,6 +33,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     task: str | None = None
     labels: Path | None = None
+    parameters: dict[str, Any] = {}
+    """Of the task; they go before what the export says."""
     link: bool = False
     force: bool = False
     run: bool = True
@@ -167,6 +169,7 @@ class Draft:
             self._added["labels"] = labels
         elif config is not None and config.labels:
             self._take_labels(config)
+        parameters |= self._wish.parameters
         self.spec = msgspec.structs.replace(self.spec, parameters=parameters)
 
     def _has_space(self, characters: int) -> bool:

@@ -14,6 +14,24 @@ TENSORS = "tensors"
 """No task: the model is served as its tensors are."""
 
 
+SHORT_WORDS = {
+    "classification": "image-classification",
+    "detection": "object-detection",
+    "segmentation": "image-segmentation",
+    "recognition": "text-recognition",
+    "orientation": "text-line-orientation",
+    "embedding": "text-embedding",
+    "sentiment": "sentiment-analysis",
+    "ctr": "click-through-rate",
+}
+"""What people call a task -> its name."""
+
+
+def task_name(word: str) -> str:
+    """The name of the task that a word means; the word itself where it means none."""
+    return SHORT_WORDS.get(word, word)
+
+
 def check_task(task: str) -> None:
     """See that a model of its own can be made for the task.
 
@@ -123,6 +141,13 @@ def _with_counts(
 
 def _problem(tensor: TensorSpec, want: Wanted) -> str | None:
     """Why a tensor cannot be the one that is wanted."""
+    for dtype, shape in want.others:
+        if _difference(tensor, msgspec.structs.replace(want, dtype=dtype, shape=shape)) is None:
+            return None
+    return _difference(tensor, want)
+
+
+def _difference(tensor: TensorSpec, want: Wanted) -> str | None:
     if tensor.dtype != want.dtype:
         return f"its type is not {want.dtype}"
     if tensor.lod_level != want.lod_level:
@@ -139,7 +164,9 @@ def _misfit(
     tensors: tuple[TensorSpec, ...], wanted: tuple[Wanted, ...], task: str, side: str
 ) -> UsageError:
     expected = "; ".join(
-        f"{w.role}: {w.dtype} {shape_text(w.shape)}{' as a sequence (LoD)' if w.lod_level else ''}"
+        f"{w.role}: {w.dtype} {shape_text(w.shape)}"
+        + "".join(f" or {dtype} {shape_text(shape)}" for dtype, shape in w.others)
+        + (" as a sequence (LoD)" if w.lod_level else "")
         for w in wanted
     )
     context = {f"{task} takes" if side == "input" else f"{task} reads": expected}

@@ -21,7 +21,7 @@ from paddlesrv import __version__
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import NotFound, UsageError
 from paddlesrv.importing.draft import Draft, Wish
-from paddlesrv.importing.fitting import check_task
+from paddlesrv.importing.fitting import check_task, task_name
 from paddlesrv.importing.origin import default_name, find_origin
 from paddlesrv.importing.trial import Trial
 from paddlesrv.models.spec import ModelSpec
@@ -87,7 +87,8 @@ class Importer:
         path = Path(os.path.abspath(wish.path.expanduser()))  # noqa: PTH100 - links stay as named
         name = self._free_name(path, wish)
         if wish.task is not None:
-            check_task(wish.task)
+            wish = msgspec.structs.replace(wish, task=task_name(wish.task))
+            check_task(wish.task or "")
         labels = _lines(wish.labels) if wish.labels is not None else ()
         with clean_disk_errors(self._store), self._places(name, wish.dry_run) as (scratch, stage):
             origin = find_origin(path, scratch / "unpacked")

@@ -19,9 +19,9 @@ from paddlesrv.errors import (
     InvalidInput,
     PaddlesrvError,
     PayloadTooLarge,
-    UnsupportedMediaType,
 )
 from paddlesrv.server.connections import Connections
+from paddlesrv.server.encodings import decoded
 
 MAX_HEADER_BYTES = 64 << 10
 
@@ -112,14 +112,9 @@ class Request:
 
         Raises:
             PayloadTooLarge: it is over the limit; said before it is read, where its length is.
-            UnsupportedMediaType: it is compressed.
+            UnsupportedMediaType: it is compressed in a way that is not known.
+            InvalidInput: it is not compressed as was said.
         """
-        encoding = self.headers.get(b"content-encoding", b"")
-        if encoding not in (b"", b"identity"):
-            raise UnsupportedMediaType(
-                f"content encoding {encoding.decode('latin-1')!r} is not taken",
-                context={"wanted": "identity"},
-            )
         declared = self.headers.get(b"content-length")
         if declared is not None and int(declared) > self.limit:
             raise self._too_large()
@@ -127,7 +122,9 @@ class Request:
             await self._rest()
         if self._size > self.limit:
             raise self._too_large()
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        coding = self.headers.get(b"content-encoding")
+        return body if coding is None else await decoded(body, coding.decode("latin-1"), self.limit)
 
     async def _rest(self) -> None:
         if self._send_continue is not None and not self._size:

@@ -21,10 +21,11 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
 )
-from paddlesrv.server import openapi, pages
+from paddlesrv.server import encodings, openapi, pages, routes_paddle
 from paddlesrv.server.connection import Request, Response
-from paddlesrv.server.pictures import paint
+from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
+from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
 from paddlesrv.server.refusal import refuse
 from paddlesrv.server.service import VERSION, Service
 from paddlesrv.tasks.base import TaskInput
@@ -69,6 +70,8 @@ class HttpApplication:
             route = self._routes.get((request.method, request.target))
             handler, model = route or self._find_route(request)
             response = await handler(request)
+            if len(response.body) >= encodings.LEAST and b"accept-encoding" in request.headers:
+                await self._compress(request, response)
         except asyncio.CancelledError:
             self._service.metrics.answered(model, "http", Cancelled.http_status, 0.0)
             return None
@@ -78,6 +81,16 @@ class HttpApplication:
             seconds = time.monotonic() - started
             self._service.metrics.answered(model, "http", response.status, seconds)
         return response
+
+    async def _compress(self, request: Request, response: Response) -> None:
+        accept = request.header(b"accept-encoding") or ""
+        coding = encodings.chosen(accept, response.content_type)
+        if coding is not None:
+            response.body = await encodings.encoded(self._service.pool, response.body, coding)
+            response.headers = (
+                *response.headers, (b"content-encoding", coding.encode()),
+                (b"vary", b"accept-encoding"),
+            )  # fmt: skip
 
     # -- routes ------------------------------------------------------------------------------
 
@@ -95,6 +108,9 @@ class HttpApplication:
             _allow(request, path, "POST")
             name = self._service.find(parts[1]).name
             return self._remember(request, lambda r: self._predict(r, name), name)
+        if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
+            _allow(request, path, "POST")
+            return lambda r: routes_paddle.general_inference(self._service, r), ""
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._route_model(request, path, parts[2:])
         raise NotFound(
@@ -151,12 +167,17 @@ class HttpApplication:
             items = _form_files(request, body)
         else:
             items, options = predict.decode(content_type, body, options)
+        asked = self._service.find(name).setup.task
+        if options.picture is not None and asked is not None:
+            check_wanted(options.picture, asked, items)
         answer = await self._service.predict(name, items, options.task, options.timeout)
         task = answer.model.setup.task
         assert task is not None
-        if options.draw:
-            picture = await paint(self._service.pool, task, items, answer.results)
-            return Response(body=picture, content_type=b"image/png")
+        if options.picture is not None:
+            png = await picture(
+                self._service.pool, options.picture, task, items[0], answer.results[0]
+            )
+            return Response(body=png, content_type=b"image/png")
         return Response(body=predict.encode(name, task.name, answer.results, answer.timing))
 
     async def _index(self, _: Request) -> Response:

@@ -146,6 +146,7 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
         params=signature.params,
         inputs=signature.inputs,
         outputs=signature.outputs,
+        aliases=signature.aliases,
     )
 
 

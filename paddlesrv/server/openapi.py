@@ -6,6 +6,7 @@ from typing import Any
 
 from paddlesrv import __version__
 from paddlesrv.server.service import ServedModel, Service
+from paddlesrv.tasks.base import Task
 
 _IMAGE_TYPES = ("image/png", "image/jpeg", "application/octet-stream")
 
@@ -69,6 +70,9 @@ def _predict(model: ServedModel) -> dict[str, Any]:
     if "image" in task.accepts:
         draw = {"name": "draw", "in": "query", "schema": {"type": "boolean"}}
         parameters.append({**draw, "description": "answer the picture with the result painted on"})
+        if type(task).class_map is not Task.class_map:
+            described = "answer the class map: a PNG with a palette, whose values are classes"
+            parameters.append({**draw, "name": "map", "description": described})
         answers["image/png"] = {"schema": {"type": "string", "format": "binary"}}
     return {
         "summary": f"{task.name}: send {' or '.join(task.accepts)}, get the result",

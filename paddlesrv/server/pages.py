@@ -92,6 +92,7 @@ def _model(model: ServedModel, service: Service) -> dict[str, Any]:
         "ready": model.ready,
         "accepts": task.accepts if task is not None else (),
         "draws": task is not None and type(task).draw is not Task.draw,
+        "maps": task is not None and type(task).class_map is not Task.class_map,
         "sample": _sample(task),
         "components": setup.spec.components,
         "part_of": _wholes(model, service),

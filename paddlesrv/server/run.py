@@ -16,7 +16,7 @@ from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.doors import Doors
 from paddlesrv.server.ports import Ports
 from paddlesrv.server.service import ModelSetup, Service
-from paddlesrv.server.tls import server_context
+from paddlesrv.server.tls import Tls
 
 log = logging.getLogger("paddlesrv.server")
 
@@ -72,12 +72,12 @@ async def _serve(
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup and -d leave it
         loop.add_signal_handler(signal.SIGHUP, stop.set)
 
-    tls = server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
+    tls = Tls.read(config.tls_cert, config.tls_key) if config.tls_cert else None
     service = Service()
     doors = Doors(service, config)
-    # Live from now on, though not ready: an orchestrator can tell starting from dead.
-    await doors.open(ports, tls)
     try:
+        # Live from now on, though not ready: an orchestrator can tell starting from dead.
+        await doors.open(ports, tls)
         starting = asyncio.ensure_future(_start(service, config, models))
         asked_to_stop = asyncio.ensure_future(stop.wait())
         await asyncio.wait([starting, asked_to_stop], return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +94,7 @@ async def _serve(
         stopping()
         await _until(force, _finish(service, doors, config.grace_s))
     finally:
-        doors.abort()
+        await doors.abort()
         await service.close()
     return 0
 

@@ -20,7 +20,13 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from paddlesrv.engines.base import EngineOptions
-from paddlesrv.errors import InvalidInput, NotFound, PaddlesrvError, Unavailable
+from paddlesrv.errors import (
+    InvalidInput,
+    NotFound,
+    PaddlesrvError,
+    PayloadTooLarge,
+    Unavailable,
+)
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.batching import join_rows, slice_rows
@@ -330,6 +336,13 @@ class Service:
         limit = scheduler.limits.max_batch_size
         if rows <= limit or any(t.batching == "whole" for t in scheduler.spec.inputs):
             return await scheduler.submit(inputs, rows, deadline, timing)
+        if rows > scheduler.limits.max_queue:
+            # Not the server's load: it would be too much at any time.
+            raise PayloadTooLarge(
+                f"{rows} rows in one request; the queue of {scheduler.spec.name!r} holds"
+                f" {scheduler.limits.max_queue}",
+                hints=["send fewer rows at a time, or start the server with a larger --max-queue"],
+            )
         parts = [
             slice_rows(scheduler.spec, inputs, start, min(start + limit, rows))
             for start in range(0, rows, limit)

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paddlesrv.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    import grpc
 
 # A client that takes HTTP/1.1 gets that: browsers offer both, and h2 here is gRPC, whose clients
 # offer nothing else.
 _ALPN = ["http/1.1", "h2"]
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A server's certificate, as Python's own connections and gRPC's library take it."""
+
+    context: ssl.SSLContext
+    certificate: bytes
+    key: bytes
+
+    @classmethod
+    def read(cls, certificate: str, key: str | None) -> Tls:
+        """The certificate and the key in these files.
+
+        Raises:
+            UsageError, IntegrityError: as `server_context`.
+        """
+        context = server_context(certificate, key)
+        chain = Path(certificate).read_bytes()
+        return cls(context, chain, chain if key is None else Path(key).read_bytes())
+
+    @property
+    def credentials(self) -> grpc.ServerCredentials:
+        """What gRPC speaks TLS with."""
+        import grpc
+
+        return grpc.ssl_server_credentials([(self.key, self.certificate)])
 
 
 def server_context(certificate: str, key: str | None) -> ssl.SSLContext:

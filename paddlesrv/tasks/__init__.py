@@ -56,6 +56,13 @@ def make_task(
     return kind(spec, root, components) if kind.understands(spec) else None
 
 
+def tasks_with_class_maps() -> list[str]:
+    """The tasks whose answers say of each pixel what it is."""
+    from paddlesrv.tasks.base import Task
+
+    return [task for task in TASKS if task_class(task).class_map is not Task.class_map]
+
+
 def task_class(task: str) -> type[Task]:
     """The class of a task in `TASKS`; its module is imported now."""
     module, name = TASKS[task]

@@ -13,6 +13,10 @@ from paddlesrv.models.tensor import Array
 from paddlesrv.tasks.drawing import colour
 from paddlesrv.tasks.fonts import font_for
 from paddlesrv.tasks.images import encode_png
+from paddlesrv.tasks.palette import class_colours
+
+Colour = tuple[int, int, int]
+"""Blue, green, red."""
 
 _TINT = 0.45
 _LABEL_SHARE = 45
@@ -42,7 +46,7 @@ def paint_objects(image: Array, objects: Sequence[Painted]) -> Array:
     painted: Array = image.copy()
     for each in reversed(objects):
         if each.mask is not None:
-            _tint(painted, each.mask, each.number)
+            _tint(painted, each.mask, colour(each.number))
     long_side = max(image.shape[:2])
     thickness = max(1, round(long_side / 500))
     pixels = min(_LABEL_PIXELS[1], max(_LABEL_PIXELS[0], long_side // _LABEL_SHARE))
@@ -50,7 +54,8 @@ def paint_objects(image: Array, objects: Sequence[Painted]) -> Array:
         x1, y1, x2, y2 = (round(side) for side in each.box)
         cv2.rectangle(painted, (x1, y1), (x2, y2), colour(each.number), thickness, cv2.LINE_AA)
     for each in reversed(objects):
-        _put(painted, _label(each.text, each.number, pixels), each.box)
+        label = _label(each.text, each.number, colour(each.number), pixels)
+        _put(painted, label, each.box)
     return painted
 
 
@@ -63,18 +68,18 @@ def sample_scene(width: int, height: int) -> bytes:
     return encode_png(pixels)
 
 
-def _tint(painted: Array, mask: Array, number: int) -> None:
-    tint = np.array(colour(number), np.float32) * _TINT
+def _tint(painted: Array, mask: Array, bgr: Colour) -> None:
+    tint = np.array(bgr, np.float32) * _TINT
     painted[mask] = (painted[mask] * (1 - _TINT) + tint).astype(np.uint8)
 
 
-def _label(text: str, number: int, pixels: int) -> Array:
-    """White text on the object's colour: height x width x 3, BGR; its number without a font."""
+def _label(text: str, number: int, bgr: Colour, pixels: int) -> Array:
+    """White text on a colour: height x width x 3, BGR; its number without a font."""
     font = font_for(text, pixels)
     if font is None:
         text = f"#{number}"
         font = font_for(text, pixels)
-    blue, green, red = colour(number)
+    blue, green, red = bgr
     assert font is not None
     left, top, right, bottom = font.getbbox(text)
     size = (int(right - left) + 2 * _MARGIN, int(bottom - top) + 2 * _MARGIN)
@@ -96,13 +101,13 @@ def _put(painted: Array, label: Array, box: tuple[float, float, float, float]) -
     painted[y : y + part.shape[0], x : x + part.shape[1]] = part
 
 
-def paint_captions(image: Array, texts: Sequence[str], numbers: Sequence[int] = ()) -> Array:
+def paint_captions(image: Array, texts: Sequence[str], colours: Sequence[Colour] = ()) -> Array:
     """The picture with lines of text in its upper left corner.
 
     Args:
         image: height x width x 3, BGR, uint8; it is left as it is.
         texts: From top to bottom; what does not fit into the picture is cut off.
-        numbers: The colour of each; counted from 0 without them.
+        colours: Behind each; those of `colour`, one after the other, without them.
     """
     painted: Array = image.copy()
     pixels = min(_LABEL_PIXELS[1], max(_LABEL_PIXELS[0], max(image.shape[:2]) // _LABEL_SHARE))
@@ -110,7 +115,7 @@ def paint_captions(image: Array, texts: Sequence[str], numbers: Sequence[int] = 
     for place, text in enumerate(texts):
         if below >= image.shape[0]:
             break
-        label = _label(text, numbers[place] if numbers else place, pixels)
+        label = _label(text, place, colours[place] if colours else colour(place), pixels)
         part = label[: image.shape[0] - below, : image.shape[1]]
         painted[below : below + part.shape[0], : part.shape[1]] = part
         below += label.shape[0] + 1
@@ -120,16 +125,17 @@ def paint_captions(image: Array, texts: Sequence[str], numbers: Sequence[int] = 
 def paint_classes(
     image: Array, masks: Sequence[tuple[int, Array]], captions: Sequence[tuple[int, str]]
 ) -> Array:
-    """The picture with masks as a tint, and captions in the same colours in its corner.
+    """The picture with masks as a tint, and captions in the colours of `palette` in its corner.
 
     Args:
         image: height x width x 3, BGR, uint8; it is left as it is.
         masks: Number of a class, and its pixels (height x width, bool).
         captions: Number of a class, and what is written of it.
     """
+    colours = [each[::-1] for each in class_colours()]
     painted: Array = image.copy()
     for number, mask in masks:
-        _tint(painted, mask, number)
+        _tint(painted, mask, colours[number])
     return paint_captions(
-        painted, [text for _, text in captions], [number for number, _ in captions]
+        painted, [text for _, text in captions], [colours[number] for number, _ in captions]
     )

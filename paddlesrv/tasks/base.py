@@ -40,7 +40,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """A tensor that a task must find in a network, with its batch dimension; -1 is any size.
 
     An `optional` one need not be there; as an input it must be named as its role. `counts` is the
-    role of the output with this one's rows for each input, if there is such an output.
+    role of the output with this one's rows for each input, if there is such an output. `others` are
+    types and shapes that are as good.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Wanted(msgspec.Struct, frozen=True):
     lod_level: int = 0
     optional: bool = False
     counts: str | None = None
+    others: tuple[tuple[DType, tuple[int, ...]], ...] = ()
 
 
 class Runner(Protocol):
@@ -110,6 +112,10 @@ class Task(ABC):
 
     def draw(self, image: Array, result: msgspec.Struct) -> Array | None:
         """Paint a result on its picture (HWC, BGR, uint8); None if there is nothing to paint on."""
+        return None
+
+    def class_map(self, result: msgspec.Struct) -> Array | None:
+        """The class of each pixel of the picture (HW, uint8); None where a result has none."""
         return None
 
     @abstractmethod

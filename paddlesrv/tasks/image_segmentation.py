@@ -71,7 +71,15 @@ class ImageSegmentation(ModelTask[Size]):
 
     name = "image-segmentation"
     accepts = ("image",)
-    outputs = (Wanted("mask", "float32", (-1, -1, -1, -1)),)
+    inputs = (Wanted("image", "float32", (-1, -1, -1, -1), others=(("uint8", (-1, -1, -1, -1)),)),)
+    outputs = (
+        Wanted(
+            "mask",
+            "float32",
+            (-1, -1, -1, -1),
+            others=(("int32", (-1, -1, -1)), ("int64", (-1, -1, -1)), ("int64", (-1, -1, -1, -1))),
+        ),
+    )
 
     def __init__(
         self, spec: ModelSpec, root: Path, components: Mapping[str, Task] | None = None
@@ -127,12 +135,17 @@ class ImageSegmentation(ModelTask[Size]):
         """The picture, tinted where it is not class 0, with names and shares in the corner."""
         if not isinstance(result, Segments):
             return None
-        masks = [(each.index, decode_runs(each.mask)) for each in result.classes if each.mask]
-        if not masks:
-            others = [each.index for each in result.classes if each.index]
-            masks = [(index, decode_runs(result.mask)) for index in others]
         shares = [(each.index, f"{each.label} {each.share:.0%}") for each in result.classes]
-        return paint_classes(image, masks, shares)
+        return paint_classes(image, _masks(result), shares)
+
+    def class_map(self, result: msgspec.Struct) -> Array | None:
+        """Height x width of the picture, uint8: numbers of classes, as `Segments.classes` has."""
+        if not isinstance(result, Segments):
+            return None
+        classes: Array = np.zeros(result.mask.size, np.uint8)
+        for index, mask in _masks(result):
+            classes[mask] = index
+        return classes
 
     def example(self) -> TaskInput:
         """Two coloured shapes on grey."""
@@ -164,3 +177,11 @@ class ImageSegmentation(ModelTask[Size]):
             )
         classes: Array = found.astype(np.uint8)
         return classes
+
+
+def _masks(found: Segments) -> list[tuple[int, Array]]:
+    """The pixels of each class but 0."""
+    masks = [(each.index, decode_runs(each.mask)) for each in found.classes if each.mask]
+    if masks:
+        return masks
+    return [(each.index, decode_runs(found.mask)) for each in found.classes if each.index]

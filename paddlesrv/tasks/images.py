@@ -18,6 +18,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -106,6 +107,20 @@ def encode_png(image: Array) -> bytes:
     if not done:
         raise InvalidInput(f"cannot write an array of shape {image.shape} as PNG")
     return bytes(data)
+
+
+def encode_indexed_png(classes: Array, colours: Sequence[tuple[int, int, int]]) -> bytes:
+    """A PNG file with a palette, whose pixels are numbers (height x width, uint8).
+
+    Args:
+        classes: Numbers of colours.
+        colours: Red, green, blue of each number.
+    """
+    picture = Image.fromarray(classes)
+    picture.putpalette([channel for one in colours for channel in one])
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 def _open(data: bytes) -> Image.Image:

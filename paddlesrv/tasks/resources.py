@@ -27,6 +27,10 @@ def read_parameters(spec: ModelSpec, kind: type[P]) -> P:
         raise UsageError(
             f"the parameters of {spec.name} are not those of {spec.task}: {error}",
             context={"known": ", ".join(field.name for field in msgspec.structs.fields(kind))},  # type: ignore[arg-type]
+            hints=[
+                "if another version of paddlesrv has installed it, install it again:"
+                f" paddlesrv get {spec.name} --force"
+            ],
         ) from error
 
 

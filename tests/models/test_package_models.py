@@ -14,13 +14,10 @@ import pytest
 from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.predict import LoadedModel, predict_in_process
-from paddlesrv.settings import Settings
 from paddlesrv.tasks.base import TaskInput
 from paddlesrv.tasks.images import decode, encode_png
-from paddlesrv.zoo.catalogue import Catalogue
-from paddlesrv.zoo.install import Installer
-from paddlesrv.zoo.store import Store
 from tests.packages import photograph
+from tests.real_models import install
 
 pytestmark = pytest.mark.models
 
@@ -30,13 +27,11 @@ Ask = Callable[[str, list[TaskInput]], list[Any]]
 @pytest.fixture(scope="module")
 def ask(model_home: Path) -> Ask:
     """The answers of a model, which is got and loaded when it is first asked."""
-    settings = Settings(home=model_home)
-    store = Store(settings.cache_dir)
     loaded: dict[str, LoadedModel] = {}
 
     def answers(name: str, items: list[TaskInput]) -> list[Any]:
         if name not in loaded:
-            (model,) = Installer(Catalogue.load(), store, settings).get([name])
+            (model,) = install(model_home, [name])
             options = EngineOptions(
                 engine="onnxruntime" if model.spec.format == "onnx" else "paddle"
             )

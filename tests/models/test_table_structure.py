@@ -12,12 +12,9 @@ import pytest
 from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.predict import LoadedModel, make_tasks, predict_in_process
-from paddlesrv.settings import Settings
 from paddlesrv.tasks.base import TaskInput
 from paddlesrv.tasks.images import encode_png
-from paddlesrv.zoo.catalogue import Catalogue
-from paddlesrv.zoo.install import Installer
-from paddlesrv.zoo.store import Store
+from tests.real_models import install
 
 pytestmark = pytest.mark.models
 
@@ -44,9 +41,7 @@ def table(rows: int, columns: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(model_home: Path) -> LoadedModel:
-    settings = Settings(home=model_home)
-    store = Store(settings.cache_dir)
-    (found,) = Installer(Catalogue.load(), store, settings).get(["slanet_plus"])
+    (found,) = install(model_home, ["slanet_plus"])
     engine = load_engine(found.spec, found.directory, EngineOptions())
     return LoadedModel(found.spec, found.directory, engine)
 

@@ -23,6 +23,7 @@ class ServerProcess:
         self.output: list[str] = []
         self.url = ""
         self._ready = threading.Event()
+        self._printed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -30,6 +31,11 @@ class ServerProcess:
         """Until it says that it is ready, or has ended."""
         if not self._ready.wait(seconds) or not self.url:
             raise AssertionError("the server did not start:\n" + "".join(self.output))
+
+    def prints(self, text: str, seconds: float = 30) -> bool:
+        """Whether it has printed that, or does so within a time."""
+        with self._printed:
+            return self._printed.wait_for(lambda: text in "".join(self.output), seconds)
 
     def terminate(self, seconds: float = 30) -> int:
         """SIGTERM; its exit code."""
@@ -49,8 +55,10 @@ class ServerProcess:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.output.append(line)
-            found = re.search(r"serving\s+(http://\S+)", line)
+            with self._printed:
+                self.output.append(line)
+                self._printed.notify_all()
+            found = re.search(r"serving\s+(https?://\S+)", line)
             if found:
                 self.url = found[1]
             if re.match(r"ready in", line):

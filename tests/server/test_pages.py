@@ -168,6 +168,7 @@ def test_what_can_be_tried_follows_from_the_task(service: Service) -> None:
         "words": (["text"], False, "<b>今天</b>"),
         "bare": ([], False, None),
     }
+    assert not any(model["maps"] for model in models.values())
 
 
 def test_a_pipeline_comes_before_its_parts_and_takes_no_tensors(service: Service) -> None:

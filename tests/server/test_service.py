@@ -18,6 +18,7 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
     Overloaded,
+    PayloadTooLarge,
     Unavailable,
 )
 from paddlesrv.models.tensor import Tensor
@@ -94,6 +95,16 @@ def test_a_request_larger_than_a_batch_is_cut_and_rejoined(directory: Path) -> N
             x = rows(8 * 5 + 3)
             outputs = await infer(service, "linear", x=x)
             np.testing.assert_allclose(outputs["y"], linear.expected(x), rtol=1e-4, atol=1e-5)
+
+    asyncio.run(main())
+
+
+def test_a_request_larger_than_the_queue_is_too_large_and_not_too_early(directory: Path) -> None:
+    async def main() -> None:
+        root = directory / "linear"
+        async with serving(setup(local_spec(root, "linear"), root)) as service:
+            with pytest.raises(PayloadTooLarge, match=r"1025 rows in one request.* holds 1024"):
+                await infer(service, "linear", x=rows(LIMITS.max_queue + 1))
 
     asyncio.run(main())
 

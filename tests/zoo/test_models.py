@@ -127,3 +127,16 @@ def test_an_empty_picture_is_an_answer(families: Families, family: str, row: Row
     assert result.get("text", "") == ""
     if "mask" in result:
         assert [each["share"] for each in result["classes"]] == [1]
+
+
+@pytest.mark.parametrize("model", ["senta_bilstm", "lac", "transformer"])
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_a_text_without_a_word_is_refused_where_nothing_can_be_said_of_it(
+    families: Families, model: str, text: str
+) -> None:
+    family = next(family for family, row in ROWS if row.model == model)
+    server = families.server(family)
+    with server.client() as client:
+        answer = ask(client, model, text)
+    assert answer.status_code == 400
+    assert "text" in answer.json()["error"]

@@ -67,11 +67,13 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
             context={"found": datatype, "wanted": ", ".join(d for d in TO_NUMPY if d != "FP16")},
             hints=["send it as binary data"] if datatype in ("FP16", "BF16") else [],
         )
+    wanted = _DTYPES[datatype]
     try:
         values = np.array(data)
+        if datatype == "UINT64" and values.dtype.kind == "f":
+            values = _large_integers(data)
     except ValueError:
         values = np.array([None])  # lists of different lengths
-    wanted = _DTYPES[datatype]
     if values.dtype.kind not in _TAKEN_KINDS[wanted.kind] and values.size:
         raise InvalidInput(
             f"tensor {name!r} has values that are not {datatype}",
@@ -90,6 +92,19 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
                 context={"wanted": f"{limits.min} to {limits.max}"},
             )
     return values.astype(wanted).reshape(shape)
+
+
+def _large_integers(data: list[Any]) -> Array:
+    """Integers beyond 63 bits, which numpy takes for floats where smaller ones are among them.
+
+    Raises:
+        ValueError: one is no integer, or out of range.
+    """
+    values = np.array(data, dtype=object)
+    for value in values.flat:
+        if type(value) is not int or not 0 <= value < 1 << 64:
+            raise ValueError(value)
+    return values.astype(np.uint64)
 
 
 def from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from paddlesrv.errors import InvalidInput, UnsupportedMediaType
+from paddlesrv.server.pictures import Picture
 from paddlesrv.server.request import Timing
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 
@@ -31,7 +32,7 @@ class PredictOptions(msgspec.Struct, frozen=True):
     """What the query string asks for: options of the task, a picture back, a time limit (s)."""
 
     task: TaskOptions = TaskOptions()
-    draw: bool = False
+    picture: Picture | None = None
     timeout: float | None = None
 
 
@@ -40,14 +41,15 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_query(query: bytes) -> PredictOptions:
-    """Options from `?top=3&threshold=0.5&tokens=1&draw=1&timeout=2`.
+    """Options from `?top=3&threshold=0.5&tokens=1&draw=1&timeout=2`; `map=1` for `draw=1`.
 
     Raises:
         InvalidInput: an unknown option, or a value that is none.
     """
     if not query:
         return PredictOptions()
-    top, threshold, tokens, draw, timeout = 5, None, False, False, None
+    top, threshold, tokens, timeout = 5, None, False, None
+    pictures: dict[Picture, bool] = {}
     try:
         for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True):
             if name == "top":
@@ -56,19 +58,22 @@ def decode_query(query: bytes) -> PredictOptions:
                 threshold = float(value)
             elif name == "tokens":
                 tokens = _flag(value)
-            elif name == "draw":
-                draw = _flag(value)
+            elif name in ("draw", "map"):
+                pictures["draw" if name == "draw" else "map"] = _flag(value)
             elif name == "timeout":
                 timeout = float(value)
             else:
                 raise InvalidInput(
                     f"unknown option {name!r} in the query",
-                    context={"wanted": "top, threshold, tokens, draw, timeout"},
+                    context={"wanted": "top, threshold, tokens, draw, map, timeout"},
                 )
     except ValueError:
         raise InvalidInput(f"option {name!r} has no such value: {value!r}") from None
     task = TaskOptions(top=top, threshold=threshold, tokens=tokens)
-    return PredictOptions(task, draw, timeout)
+    wanted = [picture for picture, asked in pictures.items() if asked]
+    if len(wanted) > 1:
+        raise InvalidInput("draw and map are two pictures, and an answer is one")
+    return PredictOptions(task, wanted[0] if wanted else None, timeout)
 
 
 def decode(
@@ -142,7 +147,7 @@ def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], P
         threshold=message.threshold if message.threshold is not None else task.threshold,
         tokens=message.tokens if message.tokens is not None else task.tokens,
     )
-    return items, PredictOptions(task, options.draw, options.timeout)
+    return items, PredictOptions(task, options.picture, options.timeout)
 
 
 def _from_base64(text: str) -> bytes:

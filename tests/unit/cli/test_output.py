@@ -78,3 +78,17 @@ def test_json_is_never_coloured(paddlesrv):
 
 def test_an_error_in_the_arguments_is_coloured_as_asked(paddlesrv):
     assert "\x1b[" in paddlesrv("list", "--frob", "--color", "always").err
+
+
+def test_a_long_name_on_a_narrow_terminal_has_a_line_of_its_own_and_is_whole(capsys, monkeypatch):
+    monkeypatch.setattr(output, "is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a_name_of_more_than_twenty_letters"
+    Output(color="never").table(
+        ("NAME", "STATUS", "ALIASES"), [(name, "available", "short"), ("b", "pipeline", "x" * 30)]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == name
+    assert lines[2].split() == ["available", "short"]
+    assert len({lines[0].index("STATUS"), lines[2].index("avail"), lines[3].index("pipe")}) == 1
+    assert max(map(width_of, lines)) <= 40

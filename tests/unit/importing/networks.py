@@ -120,6 +120,31 @@ def write_classifier(directory: Path, classes: int = 3) -> None:
     )
 
 
+def write_segmenter(directory: Path, *, scores: bool) -> None:
+    """Class 1 where red is above half: [n, 3, h, w] -> scores [n, 2, h, w] or classes [n, h, w]."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.array([[0, 0, 0], [0, 0, 1]], np.float32).reshape(2, 3, 1, 1)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["s"], kernel_shape=[1, 1])]
+    told = helper.make_tensor_value_info("s", TensorProto.FLOAT, ["n", 2, "h", "w"])
+    if not scores:
+        nodes.append(helper.make_node("ArgMax", ["s"], ["y"], axis=1, keepdims=0))
+        told = helper.make_tensor_value_info("y", TensorProto.INT64, ["n", "h", "w"])
+    save(
+        directory,
+        helper.make_graph(
+            nodes,
+            "segmenter",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+            [told],
+            [
+                numpy_helper.from_array(weights, "w"),
+                numpy_helper.from_array(np.array([127.5, 0], np.float32), "b"),
+            ],
+        ),
+    )
+
+
 def save(directory: Path, graph: object, name: str = "model.onnx", **options: object) -> None:
     """Write a graph as a model."""
     import onnx

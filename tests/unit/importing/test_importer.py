@@ -14,7 +14,9 @@ import pytest
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.files import checked_files
 from paddlesrv.errors import EngineError, IntegrityError, NotFound, UsageError
+from paddlesrv.importing import fitting
 from paddlesrv.importing.trial import Answered, Trial, with_true_types
+from paddlesrv.tasks import TASKS
 from tests.standins import linear, nets
 from tests.unit.importing import networks
 from tests.unit.importing.test_origin import files_of
@@ -77,6 +79,23 @@ def test_an_unknown_task_lists_those_there_are(tmp_path, import_):
         import_(tmp_path / "price", task="text-detektion")
     assert "text-recognition" in caught.value.context["tasks"]
     assert caught.value.hints == ("did you mean --task text-detection?",)
+
+
+@pytest.mark.parametrize(("word", "task"), fitting.SHORT_WORDS.items())
+def test_a_short_word_means_a_task_that_there_is(word, task):
+    assert fitting.task_name(word) == task
+    assert task in TASKS
+    assert word not in TASKS
+
+
+@pytest.mark.parametrize("scores", [True, False])
+def test_a_segmenter_that_answers_scores_or_classes_is_imported(scores, tmp_path, import_):
+    networks.write_segmenter(tmp_path / "parts", scores=scores)
+    parameters = {"resize": [32, 32], "output": "scores" if scores else "classes"}
+    found = import_(tmp_path / "parts", task="segmentation", parameters=parameters, run=True)
+    assert found.spec.task == "image-segmentation"
+    assert (found.spec.inputs[0].role, found.spec.outputs[0].role) == ("image", "mask")
+    assert found.trial.result
 
 
 def test_a_task_of_several_models_is_none_for_one(tmp_path, import_):

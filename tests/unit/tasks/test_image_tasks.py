@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor
+from paddlesrv.tasks import tasks_with_class_maps
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 from paddlesrv.tasks.image_classification import ImageClassification
 from paddlesrv.tasks.image_segmentation import ImageSegmentation
-from paddlesrv.tasks.images import decode, encode_png
+from paddlesrv.tasks.images import decode, encode_indexed_png, encode_png
+from paddlesrv.tasks.palette import class_colours
 from paddlesrv.tasks.run_length import decode as decode_runs
 
 ASKED = TaskOptions()
@@ -172,3 +174,32 @@ def test_examples_can_be_fed() -> None:
         assert inputs["x"].data.dtype == np.float32
     picture = TaskInput("image", encode_png(np.zeros((5, 7, 3), np.uint8)))
     assert ImageSegmentation(spec("image-segmentation"), HERE).pre(picture, ASKED)[1] == (5, 7)
+
+
+@pytest.mark.parametrize(("classes", "answer"), [(2, [[0, 1], [1, 1]]), (3, [[0, 2], [1, 2]])])
+def test_a_class_map_has_the_class_of_each_pixel_of_the_sent_picture(
+    classes: int, answer: list[list[int]]
+) -> None:
+    task = ImageSegmentation(spec("image-segmentation", classes=classes), HERE)
+    found = segments(np.array(answer), (4, 6), classes=classes)
+    expected = np.repeat(np.repeat(np.array(answer), 2, axis=0), 3, axis=1)
+    assert (task.class_map(found) == expected).all()
+
+
+def test_a_class_map_is_a_png_whose_values_are_classes_and_whose_colours_differ() -> None:
+    import io
+
+    from PIL import Image
+
+    classes = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    colours = class_colours()
+    assert colours[0] == (0, 0, 0)
+    assert len(set(colours)) == 256
+    picture = Image.open(io.BytesIO(encode_indexed_png(classes, colours)))
+    assert (picture.format, picture.mode) == ("PNG", "P")
+    assert (np.asarray(picture) == classes).all()
+    assert picture.convert("RGB").getpixel((7, 0)) == colours[7] == (128, 128, 128)
+
+
+def test_the_tasks_with_a_class_map_are_told() -> None:
+    assert tasks_with_class_maps() == ["image-segmentation"]
