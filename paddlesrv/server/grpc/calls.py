@@ -54,13 +54,16 @@ class Call:
         left = max(left, 1e-6)  # none at all would mean that there is no limit
         return left if asked is None else min(left, asked)
 
+    def metadata(self, key: str) -> str | None:
+        """A text that the client sent along, if it did."""
+        for name, value in self.context.invocation_metadata() or ():
+            if name == key and isinstance(value, str):
+                return value
+        return None
+
     def refuse(self, error: Exception) -> Refusal:
         """Make a refusal, and log it, under the client's id for the request if it has one."""
-        given = None
-        for name, value in self.context.invocation_metadata() or ():
-            if name == REQUEST_ID and isinstance(value, str):
-                given = value
-        return refuse("grpc", error, given)
+        return refuse("grpc", error, self.metadata(REQUEST_ID))
 
 
 class Calls:
