@@ -117,9 +117,7 @@ class HttpApplication:
             return self._route_model(request, path, parts[2:])
         raise NotFound(
             f"there is nothing at {path!r}",
-            context={
-                "routes": "/v2/models/{model}/infer, /v1/models/{model}:predict, /predict/{model}"
-            },
+            context={"routes": "/predict/{model}, /v2/models/{model}/infer, /v1/models/{model}"},
             hints=["GET /openapi.json lists them all"],
         )
 
@@ -133,7 +131,8 @@ class HttpApplication:
             return lambda _: _json(described), ""
         _allow(request, path, "POST")
         own = self._service.find(asked.model, asked.version).name
-        answer = getattr(routes_tensorflow, asked.verb)
+        classify = asked.verb == "classify"
+        answer = routes_tensorflow.classify if classify else routes_tensorflow.predict
         asked = asked._replace(model=own)
         return self._remember(request, lambda r: answer(self._service, r, asked), own)
 
