@@ -21,7 +21,7 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
 )
-from paddlesrv.server import encodings, openapi, pages, routes_paddle
+from paddlesrv.server import encodings, openapi, pages, routes_paddle, routes_tensorflow
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
@@ -111,13 +111,30 @@ class HttpApplication:
         if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
             _allow(request, path, "POST")
             return lambda r: routes_paddle.general_inference(self._service, r), ""
+        if parts[:2] == routes_tensorflow.PREFIX and len(parts) > 2:
+            return self._route_tensorflow(request, path, parts[2:])
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._route_model(request, path, parts[2:])
         raise NotFound(
             f"there is nothing at {path!r}",
-            context={"routes": "/v2/models/{model}/infer, /predict/{model}, /metrics, /docs"},
+            context={"routes": "/predict/{model}, /v2/models/{model}/infer, /v1/models/{model}"},
             hints=["GET /openapi.json lists them all"],
         )
+
+    def _route_tensorflow(
+        self, request: Request, path: str, parts: list[str]
+    ) -> tuple[Handler, str]:
+        asked = routes_tensorflow.target(parts)
+        if asked.verb in ("", "metadata"):
+            _allow(request, path, "GET", "HEAD")
+            described = routes_tensorflow.describe(self._service, asked)
+            return lambda _: _json(described), ""
+        _allow(request, path, "POST")
+        own = self._service.find(asked.model, asked.version).name
+        classify = asked.verb == "classify"
+        answer = routes_tensorflow.classify if classify else routes_tensorflow.predict
+        asked = asked._replace(model=own)
+        return self._remember(request, lambda r: answer(self._service, r, asked), own)
 
     def _route_model(self, request: Request, path: str, parts: list[str]) -> tuple[Handler, str]:
         name, rest, version = parts[0], parts[1:], None

@@ -198,6 +198,21 @@ def test_compressed_bodies_are_refused_by_name(client: httpx.Client) -> None:
     assert "br" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["v2/models/linear/infer", "predict/linear"])
+@pytest.mark.parametrize(
+    "content",
+    [b'{"inputs": [{"name": "\x80"}]}', b'{"text": "\xff"}', b'{"\x80": 1, "inputs": []}',
+     b"\x80", b'{"inputs": ', b"[" * 10_000],
+)  # fmt: skip
+def test_json_that_is_none_is_the_clients_mistake(
+    client: httpx.Client, path: str, content: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.post(f"/{path}", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid-input"
+
+
 def test_huge_headers_are_refused(server: ServerProcess) -> None:
     answer = httpx.get(server.url + "/v2", headers={"x": "y" * 100_000}, trust_env=False)
     assert answer.status_code == 431

@@ -16,6 +16,7 @@ from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY, from_bytes, from_json, to_bytes
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import InferRequest, InferResponse
 from paddlesrv.server.validation import LOD_SUFFIX
 
@@ -81,12 +82,7 @@ def decode(
         InvalidInput: the body is not a request; the message says where and why.
     """
     header, blobs = _cut(body, header_length)
-    try:
-        message = _decoder.decode(header)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"the request is not an inference request: {error}") from None
-    except RecursionError:
-        raise InvalidInput("the request is nested too deeply") from None
+    message = decode_json(_decoder, header, "an inference request")
     inputs: dict[str, Tensor] = {}
     position = 0
     for part in message.inputs:

@@ -11,6 +11,7 @@ import msgspec
 
 from paddlesrv.errors import InvalidInput, UnsupportedMediaType
 from paddlesrv.server.pictures import Picture
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import Timing
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 
@@ -122,15 +123,8 @@ def encode(model: str, task: str, results: list[msgspec.Struct], timing: Timing)
 
 
 def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], PredictOptions]:
-    try:
-        message = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(
-            f"the request is not a prediction request: {error}",
-            context={"wanted": '{"image": base64}, {"text": ...}, {"texts": [...]}, ...'},
-        ) from None
-    except RecursionError:
-        raise InvalidInput("the request is nested too deeply") from None
+    what = 'a prediction request, such as {"image": base64}, {"text": ...} or {"texts": [...]}'
+    message = decode_json(_decoder, body, what)
     items: list[TaskInput] = []
     pictures = [message.image] if message.image is not None else []
     for picture in pictures + (message.images or []):
