@@ -50,7 +50,7 @@ def features(count: int = 1, seed: int = 0) -> np.ndarray:
 def test_health_and_metadata(client: httpx.Client) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2").json()["extensions"][0] == "binary_tensor_data"
     model = client.get("/v2/models/linear/versions/1").json()
     assert model["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 13]}]
     assert client.get("/v2/models/linear/ready").json() == {"name": "linear", "ready": True}
