@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from google.protobuf import json_format
 from paddlesrv_client.wire.messages import message
 
 from paddlesrv.errors import (
@@ -104,6 +105,45 @@ def read(request: Any) -> PipelineRequest:
     pairs = [p for p in zip(request.key, request.value, strict=True) if p[0] != PROFILE]
     tensors = tuple(_tensor(each) for each in request.tensors)
     return PipelineRequest(request.name, tuple(pairs), tensors, request.logid)
+
+
+def decode_json(body: bytes) -> PipelineRequest:
+    """A request from JSON, as protobuf's own mapping has it.
+
+    Raises:
+        InvalidInput: it is none; and as `read`.
+    """
+    try:
+        request = json_format.Parse(body, RequestMessage(), ignore_unknown_fields=True)
+    except (json_format.ParseError, RecursionError, ValueError) as error:
+        raise InvalidInput(f"the body is no request to a pipeline: {error}") from None
+    return read(request)
+
+
+def encode_json(answer: Any) -> bytes:
+    """An answer as JSON, as the ancestor's gateway writes it: every field, empty or not."""
+    plain = json_format.MessageToDict(
+        answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return msgspec.json.encode(plain)
+
+
+def of_samples(feed: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Samples as values by key: each text by itself, numbers of all samples together.
+
+    Raises:
+        InvalidInput: they have not the same keys.
+    """
+    pairs = []
+    for key in feed[0] if feed else ():
+        values = [sample.get(key) for sample in feed]
+        if all(isinstance(value, str) for value in values):
+            pairs += [(key, str(value)) for value in values]
+        else:
+            pairs.append((key, _text(values)))
+    if any(set(sample) != set(feed[0]) for sample in feed):
+        raise InvalidInput("the samples in feed have not the same keys")
+    return tuple(pairs)
 
 
 def texts(request: PipelineRequest) -> PipelineRequest:

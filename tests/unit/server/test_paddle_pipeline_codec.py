@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -25,8 +26,10 @@ from paddlesrv.server.protocols.paddle_pipeline import (
     TYPES,
     RequestMessage,
     ResponseMessage,
+    decode_json,
     inputs,
     items,
+    of_samples,
     read,
     write_error,
     write_outputs,
@@ -195,6 +198,33 @@ def test_damage_is_refused_or_another_request() -> None:
                 items(request, "image")
             tensors = [*request.tensors, *inputs(request, SPEC)]
             paddle_serving.bind(GeneralRequest(tensors, ()), SPEC)
+
+
+def test_damage_in_json_is_refused_or_another_request() -> None:
+    tensor = {"name": "x", "elem_type": 1, "shape": [1, 3], "float_data": [1, "2.5", 3]}
+    saved_data = base64.b64encode(saved(np.zeros(2)).tensors[0].byte_data).decode()
+    originals: list[dict[str, Any]] = [
+        {"name": "m", "key": ["x"], "value": ["1, 2, 3"], "logid": "5"},
+        {"name": "m", "tensors": [tensor]},
+        {"name": "m", "tensors": [{"name": "x", "elem_type": BYTES, "byte_data": saved_data}]},
+    ]
+    bodies = [json.dumps(original).encode() for original in originals]
+    for body in bodies:
+        assert decode_json(body).name == "m"
+    for seed in range(DAMAGED):
+        body = damaged(seed, bodies[seed % len(bodies)])
+        with contextlib.suppress(InvalidInput):
+            request = decode_json(body)
+            tensors = [*request.tensors, *inputs(request, SPEC)]
+            paddle_serving.bind(GeneralRequest(tensors, ()), SPEC)
+
+
+def test_samples_become_values_by_key() -> None:
+    assert of_samples([{"x": [1, 2]}, {"x": [3, 4]}]) == (("x", "[[1,2],[3,4]]"),)
+    assert of_samples([{"t": "a"}, {"t": "b"}]) == (("t", "a"), ("t", "b"))
+    assert of_samples([]) == ()
+    with pytest.raises(InvalidInput, match="same keys"):
+        of_samples([{"x": 1}, {"x": 1, "z": 2}])
 
 
 def test_our_types_are_those_of_the_ancestor() -> None:
