@@ -92,6 +92,18 @@ _PINNED = (
         "d413d118486b3a449f829566b3759a4b33bbc56b12496369316b52708585f594",
     ),
     Package(
+        "min-tfs-client",
+        "1.0.2",
+        "min_tfs_client-1.0.2-py3-none-any.whl",
+        "2e0bd3ea0d7fd96c22d043135171726f2fc6bb72c555f617ef9ebf4ab53c5a75",
+    ),
+    Package(
+        "protobuf",
+        "3.20.3",
+        "protobuf-3.20.3-py2.py3-none-any.whl",
+        "a7ca6d488aa8ff7f329d4c545b2dbad8ac31464f1d8b1c87ad1346717731e4db",
+    ),
+    Package(
         "subword-nmt",
         "0.3.8",
         "subword_nmt-0.3.8-py3-none-any.whl",

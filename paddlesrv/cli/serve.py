@@ -280,6 +280,7 @@ class _Start:
     ) -> int:
         from paddlesrv.server.registration import Registration
         from paddlesrv.server.run import run_server
+        from paddlesrv.server.shelf import StoreShelf
 
         start_logging(self._shell.flags.verbose)
         registration = Registration(claim, record, self._out.warning)
@@ -289,7 +290,10 @@ class _Start:
             self._tell_ready(located, started, record)
 
         registration.enter("starting")
-        return run_server(config, models, ports, announce, lambda: registration.enter("stopping"))
+        shelf = StoreShelf(config, self._shell.catalogue, self._shell.store)
+        return run_server(
+            config, models, ports, announce, lambda: registration.enter("stopping"), shelf
+        )
 
     def _tell_model(self, model: Located, device: DeviceInfo) -> None:
         self._out.note(f"model    {self._place(model)}")

@@ -93,6 +93,7 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
     from paddlesrv.server.locate import find_local, locate
     from paddlesrv.server.registration import Registration, content_of
     from paddlesrv.server.run import run_server
+    from paddlesrv.server.shelf import StoreShelf
     from paddlesrv.zoo.catalogue_choice import load_catalogue
     from paddlesrv.zoo.store import Store
 
@@ -122,7 +123,12 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
         # What the caller saw may have been replaced by a newer one since.
         registration.enter("starting", content_of(planned))
         code = run_server(
-            job.config, setups(planned), ports, announce, lambda: registration.enter("stopping")
+            job.config,
+            setups(planned),
+            ports,
+            announce,
+            lambda: registration.enter("stopping"),
+            StoreShelf(job.config, catalogue, store),
         )
     except PaddlesrvError as error:
         details = "; ".join(f"{name}: {text}" for name, text in error.context.items())

@@ -17,7 +17,7 @@ from paddlesrv.server.http import HttpApplication
 from paddlesrv.server.listener import Listener
 from paddlesrv.server.ports import Ports
 from paddlesrv.server.relay import PrivateSocket, Relay
-from paddlesrv.server.repository import Repository
+from paddlesrv.server.repository import Repository, Shelf
 from paddlesrv.server.service import Service
 from paddlesrv.server.tls import Tls
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 class Doors:
     """The listeners of one server; they share one limit on connections."""
 
-    def __init__(self, service: Service, config: ServerConfig) -> None:
+    def __init__(self, service: Service, config: ServerConfig, shelf: Shelf | None) -> None:
         max_body = int(config.max_body_mb * 1e6)
-        self._http_application = HttpApplication(service)
         self._brpc_application = BrpcApplication(service, max_body)
         self._connections = Connections(max_body=max_body, max_connections=config.max_connections)
         self._listeners: list[Listener] = []
         self._repository = Repository(
-            service, admin=config.admin, load_timeout=config.load_timeout_s
+            service, admin=config.admin, load_timeout=config.load_timeout_s, shelf=shelf
         )
+        self._http_application = HttpApplication(service, self._repository)
         self._max_body = max_body
         self._service = service
         self._grpc: GrpcServer | None = None

@@ -21,12 +21,21 @@ from paddlesrv.errors import (
     InvalidInput,
     NotFound,
 )
-from paddlesrv.server import encodings, openapi, pages, routes_paddle
+from paddlesrv.server import (
+    encodings,
+    openapi,
+    pages,
+    routes_paddle,
+    routes_pipeline,
+    routes_repository,
+    routes_tensorflow,
+)
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
 from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
 from paddlesrv.server.refusal import refuse
+from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION, Service
 from paddlesrv.tasks.base import TaskInput
 
@@ -48,8 +57,9 @@ class _MethodNotAllowed(InvalidInput):
 class HttpApplication:
     """The routes of one server."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, repository: Repository) -> None:
         self._service = service
+        self._repository = repository
         self._fixed: dict[str, Handler] = {
             "/": self._index,
             "/v2": self._server,
@@ -111,13 +121,41 @@ class HttpApplication:
         if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
             _allow(request, path, "POST")
             return lambda r: routes_paddle.general_inference(self._service, r), ""
+        if len(parts) == 2 and parts[1] == routes_pipeline.METHOD:
+            _allow(request, path, "POST")
+            own = self._service.find(parts[0]).name
+            answer = routes_pipeline.predict
+            return self._remember(request, lambda r: answer(self._service, r, own), own)
+        if parts[:2] == routes_tensorflow.PREFIX and len(parts) > 2:
+            return self._route_tensorflow(request, path, parts[2:])
+        if parts[:2] == routes_repository.PREFIX:
+            _allow(request, path, "POST")
+            return lambda r: routes_repository.serve(self._repository, r, parts[2:]), ""
+        if parts == ["v2", "models", "stats"] and "stats" not in self._service.models:
+            _allow(request, path, "GET", "HEAD")
+            return lambda _: self._statistics(), ""
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._route_model(request, path, parts[2:])
         raise NotFound(
             f"there is nothing at {path!r}",
-            context={"routes": "/v2/models/{model}/infer, /predict/{model}, /metrics, /docs"},
+            context={"routes": "/predict/{model}, /v2/models/{model}/infer, /v1/models/{model}"},
             hints=["GET /openapi.json lists them all"],
         )
+
+    def _route_tensorflow(
+        self, request: Request, path: str, parts: list[str]
+    ) -> tuple[Handler, str]:
+        asked = routes_tensorflow.target(parts)
+        if asked.verb in ("", "metadata"):
+            _allow(request, path, "GET", "HEAD")
+            described = routes_tensorflow.describe(self._service, asked)
+            return lambda _: _json(described), ""
+        _allow(request, path, "POST")
+        own = self._service.find(asked.model, asked.version).name
+        classify = asked.verb == "classify"
+        answer = routes_tensorflow.classify if classify else routes_tensorflow.predict
+        asked = asked._replace(model=own)
+        return self._remember(request, lambda r: answer(self._service, r, asked), own)
 
     def _route_model(self, request: Request, path: str, parts: list[str]) -> tuple[Handler, str]:
         name, rest, version = parts[0], parts[1:], None
@@ -136,6 +174,9 @@ class HttpApplication:
             _allow(request, path, "GET", "HEAD")
             answer = {"name": model.name, "ready": model.ready}
             return lambda _: _json(answer, 200 if model.ready else 503), ""
+        if rest == ["stats"]:
+            _allow(request, path, "GET", "HEAD")
+            return lambda _: self._statistics(model.name), ""
         raise NotFound(f"there is nothing at {path!r}")
 
     def _remember(self, request: Request, handler: Handler, model: str) -> tuple[Handler, str]:
@@ -144,6 +185,9 @@ class HttpApplication:
             self._routes.clear()  # somebody varies queries; the common targets are soon back
         self._routes[request.method, request.target] = handler, model
         return handler, model
+
+    async def _statistics(self, name: str = "") -> Response:
+        return Response(body=routes_repository.statistics(self._repository, name))
 
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
         body = await request.body()

@@ -7,8 +7,9 @@ that come with the request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -16,6 +17,8 @@ from paddlesrv.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from paddlesrv.server.service import VERSION, ModelSetup, ServedModel, Service
 from paddlesrv.server.statistics import Statistics
 from paddlesrv.tasks.base import TaskOptions
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Shelf(Protocol):
@@ -93,17 +96,27 @@ class Repository:
         models = [self._service.find(name, version)] if name else self._service.models.values()
         return {m.name: m.scheduler.statistics for m in models if m.scheduler is not None}
 
-    async def load(self, name: str) -> None:
+    async def load(self, name: str, parameters: Mapping[str, Any] = _NONE) -> None:
         """Serve a model, and what it is made of, from when its workers have answered an example.
 
         One that is served already stays as it is.
 
+        Args:
+            name: The model's name.
+            parameters: Whatever the client would change; nothing can be.
+
         Raises:
             Forbidden: clients may not.
+            InvalidInput: there are parameters.
             NotFound: no such model is installed.
             PaddlesrvError: what keeps it from being served; nothing of it is left then.
         """
         self._allow("load")
+        if parameters:
+            raise InvalidInput(
+                "a model is loaded as it is installed",
+                context={"found": ", ".join(sorted(parameters)), "wanted": "no parameters"},
+            )
         async with self._changing:
             if self._service.draining:
                 raise Unavailable("the server is shutting down")
@@ -129,15 +142,20 @@ class Repository:
             for model in added:
                 model.state = "serving"
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, name: str, parameters: Mapping[str, Any] = _NONE) -> None:
         """Serve a model no more, from now on; done when what it had taken is answered.
 
         Raises:
             Forbidden: clients may not.
-            InvalidInput: another model is made of it.
+            InvalidInput: another model is made of it; or what it is made of shall go as well.
             NotFound: no such model is served.
         """
         self._allow("unload")
+        if parameters.get("unload_dependents"):
+            raise InvalidInput(
+                "models are unloaded one by one",
+                context={"found": "unload_dependents", "wanted": "no such parameter"},
+            )
         async with self._changing:
             if name in self._service.unloaded:
                 return

@@ -28,7 +28,7 @@ async def general_inference(service: Service, request: Request) -> Response:
     # Old clients send JSON without a content type, or with that of a form, as curl does.
     kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     binary = kind in _PROTOBUF_TYPES
-    asked = paddle_serving.decode(body) if binary else paddle_serving.decode_json(body)
+    asked = paddle_serving.decode(body) if binary else paddle_serving.decode_json_request(body)
     answer = await general_model.infer(service, asked, request.header(b"model"))
     if binary:
         said = paddle_serving.encode(answer.response, answer.spec, answer.times)

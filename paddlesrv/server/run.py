@@ -15,6 +15,7 @@ import uvloop
 from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.doors import Doors
 from paddlesrv.server.ports import Ports
+from paddlesrv.server.repository import Shelf
 from paddlesrv.server.service import ModelSetup, Service
 from paddlesrv.server.tls import Tls
 
@@ -36,6 +37,7 @@ def run_server(
     ports: Ports,
     announce: Callable[[Started], None],
     stopping: Callable[[], None] = lambda: None,
+    shelf: Shelf | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, or SIGHUP unless that is ignored; the process's exit code.
 
@@ -45,11 +47,12 @@ def run_server(
         ports: Where to listen, from `take_ports`.
         announce: Called once, when every model is loaded and warm.
         stopping: Called once, when it begins to finish.
+        shelf: Models that administrators may load besides.
 
     Raises:
         PaddlesrvError: a model could not be loaded or could not answer its example.
     """
-    return uvloop.run(_serve(config, models, ports, announce, stopping))
+    return uvloop.run(_serve(config, models, ports, announce, stopping, shelf))
 
 
 async def _serve(
@@ -58,6 +61,7 @@ async def _serve(
     ports: Ports,
     announce: Callable[[Started], None],
     stopping: Callable[[], None],
+    shelf: Shelf | None,
 ) -> int:
     stop = asyncio.Event()
     force = asyncio.Event()
@@ -74,7 +78,7 @@ async def _serve(
 
     tls = Tls.read(config.tls_cert, config.tls_key) if config.tls_cert else None
     service = Service()
-    doors = Doors(service, config)
+    doors = Doors(service, config, shelf)
     try:
         # Live from now on, though not ready: an orchestrator can tell starting from dead.
         await doors.open(ports, tls)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,19 +20,14 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from paddlesrv.engines.base import EngineOptions
-from paddlesrv.errors import (
-    InvalidInput,
-    NotFound,
-    PaddlesrvError,
-    PayloadTooLarge,
-    Unavailable,
-)
+from paddlesrv.errors import InvalidInput, NotFound, PayloadTooLarge, Unavailable
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.batching import join_rows, slice_rows
 from paddlesrv.server.metrics import Metrics, ModelMetrics
 from paddlesrv.server.request import InferRequest, InferResponse, Timing
 from paddlesrv.server.scheduler import Limits, Scheduler
+from paddlesrv.server.together import numbered, together
 from paddlesrv.server.validation import check_inputs, fold_offsets
 from paddlesrv.server.workers import ForkServer, Worker
 from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
@@ -43,6 +38,7 @@ VERSION = "1"
 """Each model is served in one version."""
 
 State = Literal["loading", "serving", "unloading"]
+SERVING: State = "serving"
 
 MAX_ITEMS = 256
 """Pictures, texts or rows in one `predict` request."""
@@ -123,9 +119,7 @@ class Service:
 
     # -- life --------------------------------------------------------------------------------
 
-    def add(
-        self, setup: ModelSetup, *, load_timeout: float, state: State = "serving"
-    ) -> ServedModel:
+    def add(self, setup: ModelSetup, *, load_timeout: float, state: State = SERVING) -> ServedModel:
         """Begin to serve a model: its workers start loading. Components come before the whole."""
         scheduler = None
         if setup.spec.format != "pipeline":
@@ -298,15 +292,16 @@ class Service:
                 f"model {model.name!r} has no task; it takes tensors",
                 hints=[f"POST tensors to /v2/models/{model.name}/infer"],
             )
+        kinds = " or ".join(task.accepts)
         if not items:
-            raise InvalidInput("the request has no input", context={"wanted": _kinds(task)})
+            raise InvalidInput("the request has no input", context={"wanted": kinds})
         if len(items) > MAX_ITEMS:
             raise InvalidInput(f"{len(items)} inputs in one request, more than {MAX_ITEMS}")
         for item in items:
             if item.kind not in task.accepts:
                 raise InvalidInput(
                     f"model {model.name!r} does not take {item.kind}",
-                    context={"found": item.kind, "wanted": _kinds(task)},
+                    context={"found": item.kind, "wanted": kinds},
                 )
         timing = Timing()
         started = time.monotonic()
@@ -317,7 +312,7 @@ class Service:
                 results = [await task.answer(items[0], options, runner)]
             else:
                 answers = [task.answer(item, options, runner) for item in items]
-                results = await _together([_numbered(a, i) for i, a in enumerate(answers)])
+                results = await together([numbered(a, i) for i, a in enumerate(answers)])
         finally:
             self._leave(model)
         timing.total = time.monotonic() - started
@@ -347,7 +342,7 @@ class Service:
             slice_rows(scheduler.spec, inputs, start, min(start + limit, rows))
             for start in range(0, rows, limit)
         ]
-        answers = await _together(
+        answers = await together(
             [
                 scheduler.submit(part, min(limit, rows - i * limit), deadline, timing)
                 for i, part in enumerate(parts)
@@ -400,28 +395,3 @@ class _Runner:
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._service.pool, function, *args)
-
-
-async def _together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all; when one fails, cancel the others, so that nothing runs for nobody."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-
-
-async def _numbered(call: Awaitable[T], index: int) -> T:
-    """An error that says which of several inputs it is about."""
-    try:
-        return await call
-    except PaddlesrvError as error:
-        error.context.setdefault("input", f"number {index}, counted from 0")
-        raise
-
-
-def _kinds(task: Task) -> str:
-    return " or ".join(task.accepts)

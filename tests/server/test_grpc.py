@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,11 +21,14 @@ from paddlesrv.server.scheduler import Limits
 from tests.server.grpc_server import GrpcProcess, grpc_serving
 from tests.server.harness import local_spec, setup
 from tests.standins import linear, nets
+from tests.unit.server.damage import damaged
 
 DTYPES = (
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
     "float16", "float32", "float64",
 )  # fmt: skip
+
+DAMAGED = int(os.environ.get("PADDLESRV_FUZZ_EXAMPLES", "300"))
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -285,6 +290,44 @@ def test_a_method_that_is_not_there_is_unimplemented(channel: grpc.Channel) -> N
     with pytest.raises(grpc.RpcError) as raised:
         channel.unary_unary("/inference.GRPCInferenceService/TraceSetting")(b"", timeout=30)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+PIPELINE = "/baidu.paddle_serving.pipeline_serving.PipelineService/inference"
+GENERAL = "/baidu.paddle_serving.predictor.general_model.GeneralModelService/inference"
+
+
+def test_damaged_messages_get_their_protocols_error_and_nothing_else(
+    server: GrpcProcess, channel: grpc.Channel
+) -> None:
+    predict = message("tensorflow.serving.PredictRequest")(model_spec={"name": "linear"})
+    shape = {"dim": [{"size": 1}, {"size": 13}]}
+    values = {"dtype": 1, "tensor_shape": shape, "float_val": range(13)}
+    predict.inputs["x"].MergeFrom(message("tensorflow.TensorProto")(**values))
+    general = message("baidu.paddle_serving.predictor.general_model.Request")()
+    general.tensor.add(name="a", elem_type=1, shape=[1, 4], float_data=range(4))
+    general.tensor.add(name="b", elem_type=1, shape=[1, 4], float_data=range(4))
+    general.tensor.add(name="ids", elem_type=0, shape=[1, 2], int64_data=range(2))
+    pipeline = message("baidu.paddle_serving.pipeline_serving.Request")(name="linear")
+    pipeline.tensors.add(name="x", elem_type=1, shape=[1, 13], float_data=range(13))
+    originals = (
+        (INFER, linear_request()), (PREDICT, predict), (GENERAL, general), (PIPELINE, pipeline),
+    )  # fmt: skip
+    stubs = [(channel.unary_unary(m), request.SerializeToString()) for m, request in originals]
+    counts: collections.Counter[grpc.StatusCode] = collections.Counter()
+    calls = []
+    for seed in range(DAMAGED):
+        stub, body = stubs[seed % len(stubs)]
+        calls.append(stub.future(damaged(seed, body) if seed >= len(stubs) else body, timeout=60))
+        if len(calls) == 100 or seed == DAMAGED - 1:
+            counts.update(call.code() for call in calls)
+            calls.clear()
+    codes = grpc.StatusCode
+    assert counts[codes.OK] >= len(stubs)
+    assert counts[codes.INVALID_ARGUMENT] > 0
+    assert set(counts) <= {codes.OK, codes.INVALID_ARGUMENT, codes.NOT_FOUND}, counts
+    assert server.service.ready
+    assert infer(channel, linear_request()).outputs[0].name == "y"
 
 
 # -- deadlines and clients that leave ------------------------------------------------------------

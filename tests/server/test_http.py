@@ -50,7 +50,7 @@ def features(count: int = 1, seed: int = 0) -> np.ndarray:
 def test_health_and_metadata(client: httpx.Client) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2").json()["extensions"][0] == "binary_tensor_data"
     model = client.get("/v2/models/linear/versions/1").json()
     assert model["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 13]}]
     assert client.get("/v2/models/linear/ready").json() == {"name": "linear", "ready": True}
@@ -196,6 +196,21 @@ def test_compressed_bodies_are_refused_by_name(client: httpx.Client) -> None:
     answer = client.post("/v2/models/linear/infer", content=b"x", headers=headers)
     assert answer.status_code == 415
     assert "br" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["v2/models/linear/infer", "predict/linear"])
+@pytest.mark.parametrize(
+    "content",
+    [b'{"inputs": [{"name": "\x80"}]}', b'{"text": "\xff"}', b'{"\x80": 1, "inputs": []}',
+     b"\x80", b'{"inputs": ', b"[" * 10_000],
+)  # fmt: skip
+def test_json_that_is_none_is_the_clients_mistake(
+    client: httpx.Client, path: str, content: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+    answer = client.post(f"/{path}", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid-input"
 
 
 def test_huge_headers_are_refused(server: ServerProcess) -> None:

@@ -33,6 +33,9 @@ Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
 Function = Callable[[Any, "Call"], Awaitable[Any]]
 """What answers one message with another."""
 
+Error = Callable[[Any, Refusal], Any]
+"""Makes an answer that is an error, from the message (None if it is none)."""
+
 
 class Call:
     """One request, as those who answer it see it.
@@ -54,13 +57,16 @@ class Call:
         left = max(left, 1e-6)  # none at all would mean that there is no limit
         return left if asked is None else min(left, asked)
 
+    def metadata(self, key: str) -> str | None:
+        """A text that the client sent along, if it did."""
+        for name, value in self.context.invocation_metadata() or ():
+            if name == key and isinstance(value, str):
+                return value
+        return None
+
     def refuse(self, error: Exception) -> Refusal:
         """Make a refusal, and log it, under the client's id for the request if it has one."""
-        given = None
-        for name, value in self.context.invocation_metadata() or ():
-            if name == REQUEST_ID and isinstance(value, str):
-                given = value
-        return refuse("grpc", error, given)
+        return refuse("grpc", error, self.metadata(REQUEST_ID))
 
 
 class Calls:
@@ -69,8 +75,19 @@ class Calls:
     def __init__(self, service: Service) -> None:
         self._metrics = service.metrics
 
-    def unary(self, request: Any, function: Function) -> grpc.RpcMethodHandler[Any, Any]:
-        """One message, one answer; `request` is the class of the message."""
+    def unary(
+        self, request: Any, function: Function, error: Error | None = None
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """One message, one answer.
+
+        Args:
+            request: The class of the message.
+            function: What answers it.
+            error: Makes the answer that is an error, for protocols whose errors are answers.
+        """
+        if error is not None:
+            embedded = self.embedded(request, function, error)
+            return grpc.unary_unary_rpc_method_handler(embedded)
 
         async def answer(body: bytes, context: Any) -> bytes:
             call = Call(context)
@@ -92,7 +109,7 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(answer)
 
     def embedded(
-        self, request: Any, function: Function, error: Callable[[Any, Refusal], Any]
+        self, request: Any, function: Function, error: Error
     ) -> Callable[[bytes, Any], Awaitable[bytes]]:
         """For a message in a stream: one answer, which may be an error, and the stream goes on.
 

@@ -8,7 +8,7 @@ import msgspec
 from paddlesrv_client.wire.messages import message
 
 from paddlesrv import __version__
-from paddlesrv.errors import InvalidInput, Unavailable
+from paddlesrv.errors import Unavailable
 from paddlesrv.server.grpc.calls import Call, Calls, Handlers
 from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.protocols import open_inference, open_inference_proto
@@ -103,28 +103,29 @@ class OpenInference:
 
     async def _statistics(self, request: Any, _: Call) -> Any:
         found = self._repository.statistics(request.name, request.version or None)
-        answer = _Statistics()
-        for name, sums in found.items():
-            open_inference_proto.add_statistics(answer, name, VERSION, sums)
-        return answer
+        sums = [open_inference.statistics(name, VERSION, each) for name, each in found.items()]
+        return _Statistics(model_stats=sums)
 
     async def _index(self, request: Any, _: Call) -> Any:
         entries = await self._repository.index(ready=request.ready)
         return _Index(models=[msgspec.structs.asdict(entry) for entry in entries])
 
     async def _load(self, request: Any, _: Call) -> Any:
-        given = ", ".join(sorted(request.parameters))
-        if given:
-            raise InvalidInput(
-                "a model is loaded as it is installed",
-                context={"found": given, "wanted": "no parameters"},
-            )
-        await self._repository.load(request.model_name)
+        await self._repository.load(request.model_name, _parameters(request))
         return _Load()
 
     async def _unload(self, request: Any, _: Call) -> Any:
-        await self._repository.unload(request.model_name)
+        await self._repository.unload(request.model_name, _parameters(request))
         return _Unload()
+
+
+def _parameters(request: Any) -> dict[str, Any]:
+    """Those of a change to the repository, whatever their types."""
+    found: dict[str, Any] = {}
+    for name, parameter in request.parameters.items():
+        choice = parameter.WhichOneof("parameter_choice")
+        found[name] = getattr(parameter, choice) if choice else None
+    return found
 
 
 def _stream_error(request: Any, refusal: Refusal) -> Any:

@@ -159,6 +159,8 @@ def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
             stack.pop()
         elif isinstance(item, list):
             stack.append(iter(item))
+        elif isinstance(item, bytes):
+            flat.append(item)
         elif isinstance(item, str):
             flat.append(item.encode())
         else:

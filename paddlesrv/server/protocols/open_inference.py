@@ -16,10 +16,12 @@ from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY, from_bytes, from_json, to_bytes
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import InferRequest, InferResponse
+from paddlesrv.server.statistics import Statistics, Sum
 from paddlesrv.server.validation import LOD_SUFFIX
 
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "statistics", "model_repository")
 PLATFORM = {
     "paddle-program": "paddle_inference",
     "paddle-pir": "paddle_inference",
@@ -81,12 +83,7 @@ def decode(
         InvalidInput: the body is not a request; the message says where and why.
     """
     header, blobs = _cut(body, header_length)
-    try:
-        message = _decoder.decode(header)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"the request is not an inference request: {error}") from None
-    except RecursionError:
-        raise InvalidInput("the request is nested too deeply") from None
+    message = decode_json(_decoder, header, "an inference request")
     inputs: dict[str, Tensor] = {}
     position = 0
     for part in message.inputs:
@@ -157,6 +154,31 @@ def describe(spec: ModelSpec, version: str) -> dict[str, Any]:
         "outputs": describe_tensors(spec.outputs),
         "properties": {"task": spec.task, "format": spec.format},
     }
+
+
+def statistics(name: str, version: str, sums: Statistics) -> dict[str, Any]:
+    """One model's sums, as Triton's statistics extension names them."""
+    return {
+        "name": name,
+        "version": version,
+        "last_inference": sums.last_ms,
+        "inference_count": sums.rows,
+        "execution_count": sums.runs,
+        "inference_stats": {
+            "success": _sum(sums.success),
+            "fail": _sum(sums.failure),
+            "queue": _sum(sums.queue),
+            "compute_infer": _sum(sums.compute),
+        },
+        "batch_stats": [
+            {"batch_size": rows, "compute_infer": _sum(batch)}
+            for rows, batch in sorted(sums.batches.items())
+        ],
+    }
+
+
+def _sum(found: Sum) -> dict[str, int]:
+    return {"count": found.count, "ns": found.nanoseconds}
 
 
 def describe_tensors(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:

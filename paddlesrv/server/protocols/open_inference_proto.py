@@ -27,7 +27,6 @@ from paddlesrv.server.protocols.datatypes import (
 )
 from paddlesrv.server.protocols.open_inference import describe, read_timeout
 from paddlesrv.server.request import InferRequest, InferResponse
-from paddlesrv.server.statistics import Statistics
 from paddlesrv.server.validation import LOD_SUFFIX
 
 ModelInferRequest = message("inference.ModelInferRequest")
@@ -141,28 +140,6 @@ def config(spec: ModelSpec, *, max_batch_size: int, max_delay: float) -> Any:
                 dims=tensor.shape[1:] if batches and not tensor.lod_level else tensor.shape,
             )
     return answer
-
-
-def add_statistics(answer: Any, name: str, version: str, sums: Statistics) -> None:
-    """Add one model's `ModelStatistics` to a `ModelStatisticsResponse`."""
-    added = answer.model_stats.add(
-        name=name,
-        version=version,
-        last_inference=sums.last_ms,
-        inference_count=sums.rows,
-        execution_count=sums.runs,
-    )
-    requests = added.inference_stats
-    for field, found in (
-        (requests.success, sums.success),
-        (requests.fail, sums.failure),
-        (requests.queue, sums.queue),
-        (requests.compute_infer, sums.compute),
-    ):
-        field.count, field.ns = found.count, found.nanoseconds
-    for rows, batch in sorted(sums.batches.items()):
-        one = added.batch_stats.add(batch_size=rows)
-        one.compute_infer.count, one.compute_infer.ns = batch.count, batch.nanoseconds
 
 
 def flag(request: Any, name: str) -> bool:

@@ -25,6 +25,7 @@ from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import check_shape
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import InferRequest, InferResponse
 
 _PACKAGE = "baidu.paddle_serving.predictor.general_model"
@@ -313,19 +314,17 @@ class _JsonRequest(msgspec.Struct):
 _json_decoder = msgspec.json.Decoder(_JsonRequest)
 
 
-def decode_json(body: bytes) -> GeneralRequest:
+def decode_json_request(body: bytes) -> GeneralRequest:
     """A request from JSON: protobuf's field names; bytes in base64, 64 bits also as text.
 
     Raises:
         InvalidInput: as `decode`.
     """
+    request = decode_json(_json_decoder, body, "a Request of GeneralModelService")
     try:
-        request = _json_decoder.decode(body)
         log_id = int(request.log_id)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidInput(f"the body is not a Request of GeneralModelService: {error}") from None
-    except RecursionError:
-        raise InvalidInput("the request is nested too deeply") from None
+    except ValueError:
+        raise InvalidInput(f"the log_id {request.log_id!r} is no number") from None
     tensors = [
         _tensor(
             each.name, each.alias_name, each.elem_type, each.shape, each.lod,

@@ -11,6 +11,7 @@ import msgspec
 
 from paddlesrv.errors import InvalidInput, UnsupportedMediaType
 from paddlesrv.server.pictures import Picture
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import Timing
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 
@@ -122,19 +123,12 @@ def encode(model: str, task: str, results: list[msgspec.Struct], timing: Timing)
 
 
 def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], PredictOptions]:
-    try:
-        message = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(
-            f"the request is not a prediction request: {error}",
-            context={"wanted": '{"image": base64}, {"text": ...}, {"texts": [...]}, ...'},
-        ) from None
-    except RecursionError:
-        raise InvalidInput("the request is nested too deeply") from None
+    what = 'a prediction request, such as {"image": base64}, {"text": ...} or {"texts": [...]}'
+    message = decode_json(_decoder, body, what)
     items: list[TaskInput] = []
     pictures = [message.image] if message.image is not None else []
     for picture in pictures + (message.images or []):
-        items.append(TaskInput("image", _from_base64(picture)))
+        items.append(TaskInput("image", from_base64(picture)))
     texts = [message.text] if message.text is not None else []
     items += [TaskInput("text", text) for text in texts + (message.texts or [])]
     if message.features is not None:
@@ -150,7 +144,12 @@ def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], P
     return items, PredictOptions(task, options.picture, options.timeout)
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """A picture's bytes from base64, or from a data URL of it.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:

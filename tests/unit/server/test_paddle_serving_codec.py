@@ -23,7 +23,7 @@ from paddlesrv.server.protocols.paddle_serving import (
     ResponseMessage,
     bind,
     decode,
-    decode_json,
+    decode_json_request,
 )
 from paddlesrv.server.request import InferResponse
 
@@ -93,7 +93,7 @@ def test_json_says_the_same_as_protobuf(sent: tuple[int, np.ndarray]) -> None:
     request = message(code, data)
     # As protobuf itself writes JSON: 64 bits as text, bytes as base64.
     body = json_format.MessageToJson(request, preserving_proto_field_name=True).encode()
-    one, other = decode(request.SerializeToString()), decode_json(body)
+    one, other = decode(request.SerializeToString()), decode_json_request(body)
     assert (one.fetch, one.log_id) == (other.fetch, other.log_id)
     np.testing.assert_array_equal(one.tensors[0].tensor.data, other.tensors[0].tensor.data)
 
@@ -172,7 +172,7 @@ def test_what_a_model_does_not_have_is_refused(
 )  # fmt: skip
 def test_json_that_cannot_be_meant_so_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        request = decode_json(body)
+        request = decode_json_request(body)
         assert request.tensors, "an empty request is refused by the model"
         raise AssertionError(request)
 
@@ -202,4 +202,4 @@ def test_damage_in_json_is_refused_or_another_request(
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(InvalidInput):
-        decode_json(bytes(body))
+        decode_json_request(bytes(body))
