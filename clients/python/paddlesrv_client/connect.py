@@ -9,6 +9,8 @@ from paddlesrv_client.protocol import AsyncTransport, Codec, Transport
 
 Protocol = Literal["http", "grpc", "brpc"]
 
+# Imported late, each: none needs what another needs.
+
 
 def connect(
     url: str, protocol: Protocol, headers: dict[str, str], verify: bool | str, compression: str
@@ -17,12 +19,21 @@ def connect(
 
     Raises:
         ValueError: the address or an option cannot be meant so.
+        ImportError: gRPC is asked for, and grpcio is not installed.
     """
     url = _checked(url, protocol, compression)
-    from paddlesrv_client.http import HttpTransport
-    from paddlesrv_client.open_inference import HttpCodec
+    codec = _codec(protocol, compression)
+    if protocol == "grpc":
+        from paddlesrv_client.grpc_transport import GrpcTransport
 
-    return HttpCodec(), HttpTransport(url, headers, verify)
+        return codec, GrpcTransport(url, headers, verify)
+    if protocol == "brpc":
+        from paddlesrv_client.brpc import BrpcTransport
+
+        return codec, BrpcTransport(url)
+    from paddlesrv_client.http import HttpTransport
+
+    return codec, HttpTransport(url, headers, verify)
 
 
 def connect_async(
@@ -31,19 +42,51 @@ def connect_async(
     """Calls and a transport that does not block.
 
     Raises:
-        ValueError: the address or an option cannot be meant so.
+        ValueError, ImportError: as `connect`.
     """
     url = _checked(url, protocol, compression)
+    codec = _codec(protocol, compression)
+    if protocol == "grpc":
+        from paddlesrv_client.grpc_transport import AsyncGrpcTransport
+
+        return codec, AsyncGrpcTransport(url, headers, verify)
+    if protocol == "brpc":
+        from paddlesrv_client.brpc import AsyncBrpcTransport
+
+        return codec, AsyncBrpcTransport(url)
     from paddlesrv_client.http import AsyncHttpTransport
+
+    return codec, AsyncHttpTransport(url, headers, verify)
+
+
+def _codec(protocol: Protocol, compression: str) -> Codec:
+    if protocol == "grpc":
+        _need_grpc()
+        from paddlesrv_client.open_inference_proto import GrpcCodec
+
+        return GrpcCodec()
+    if protocol == "brpc":
+        from paddlesrv_client.general_model import BrpcCodec
+
+        return BrpcCodec(compression)
     from paddlesrv_client.open_inference import HttpCodec
 
-    return HttpCodec(), AsyncHttpTransport(url, headers, verify)
+    return HttpCodec()
+
+
+def _need_grpc() -> None:
+    try:
+        import grpc  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "gRPC needs grpcio: pip install 'paddlesrv-client[grpc]'", name="grpc"
+        ) from None
 
 
 def _checked(url: str, protocol: str, compression: str) -> str:
-    if protocol not in ("http",):
-        raise ValueError(f'protocol {protocol!r} is none of "http"')
-    if compression != "none":
+    if protocol not in ("http", "grpc", "brpc"):
+        raise ValueError(f'protocol {protocol!r} is none of "http", "grpc", "brpc"')
+    if compression != "none" and protocol != "brpc":
         raise ValueError("compression is for bRPC's messages")
     url = url if "://" in url else f"http://{url}"
     parts = urlsplit(url)
