@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paddlesrv_client import AsyncClient as AsyncClient
     from paddlesrv_client import Client as Client
     from paddlesrv_client import ConnectionFailed as ConnectionFailed
     from paddlesrv_client import DeadlineExceeded as DeadlineExceeded

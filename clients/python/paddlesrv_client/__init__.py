@@ -1,5 +1,6 @@
 """Asking a paddlesrv server, or another that speaks its protocols."""
 
+from paddlesrv_client.aio import AsyncClient
 from paddlesrv_client.client import Client
 from paddlesrv_client.errors import (
     ConnectionFailed,
@@ -15,6 +16,7 @@ from paddlesrv_client.retries import RetryPolicy
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "ConnectionFailed",
     "DeadlineExceeded",
