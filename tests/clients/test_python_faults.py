@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import threading
 from typing import Any
 
 import numpy as np
@@ -86,6 +88,33 @@ def test_the_deadline_goes_to_the_server_and_shrinks() -> None:
     asked = server.asked[0]
     said = json.loads(asked.body[: int(asked.headers["inference-header-content-length"])])
     assert 0 < said["parameters"]["timeout"] <= 7_000_000
+
+
+def test_headers_of_the_client_go_with_each_request_and_compression_only_if_asked_for() -> None:
+    with handmade(GOOD) as server, Client(server.url, headers={"X-Team": "a"}) as client:
+        client.infer("m", X)
+        client.infer("m", X)
+    assert [asked.headers["x-team"] for asked in server.asked] == ["a", "a"]
+    assert server.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_server_that_drips_is_left_at_the_deadline() -> None:
+    stop = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            while not stop.wait(0.02):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, daemon=True).start()
+        with Client(f"127.0.0.1:{listening.getsockname()[1]}") as client:
+            with pytest.raises(DeadlineExceeded):
+                client.infer("m", X, timeout=0.5)
+        stop.set()
 
 
 def test_nobody_listening_is_a_failed_connection_and_no_life() -> None:

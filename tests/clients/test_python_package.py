@@ -118,10 +118,13 @@ def test_the_server_reads_over_http_what_was_sent_and_is_read_itself(array: Any)
 
 
 @given(array=st.one_of(TEXTS, NUMBERS))
-def test_the_server_reads_over_grpc_what_was_sent(array: Any) -> None:
+def test_the_server_reads_over_grpc_what_was_sent_and_is_read_itself(array: Any) -> None:
     call = GrpcCodec().infer("m", prepare({"x": array}, None), ("y",), None, 2.0)
     sent = message("inference.ModelInferRequest").FromString(call.request.body)
     request = open_inference_proto.decode(sent)
-    request = request[0] if isinstance(request, tuple) else request
     assert alike(request.inputs["x"].data, array)
     assert request.outputs == ("y",)
+    answer = InferResponse("m", "1", {"y": Tensor(request.inputs["x"].data, (0, 1))})
+    found = call.read(open_inference_proto.encode(answer).SerializeToString())
+    assert alike(found["y"], array)
+    assert found.lod == {"y": (0, 1)}

@@ -23,6 +23,8 @@ def options(url: str, headers: dict[str, str], verify: bool | str) -> dict[str, 
     trusted: bool | ssl.SSLContext = (
         ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
     )
+    # Tensors hardly shrink, and would wait for it.
+    headers = {"Accept-Encoding": "identity", **headers}
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     return {
         "base_url": url, "headers": headers, "verify": trusted, "trust_env": trusts,
