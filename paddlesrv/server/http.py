@@ -26,6 +26,7 @@ from paddlesrv.server import (
     openapi,
     pages,
     routes_paddle,
+    routes_pipeline,
     routes_repository,
     routes_tensorflow,
 )
@@ -120,6 +121,11 @@ class HttpApplication:
         if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
             _allow(request, path, "POST")
             return lambda r: routes_paddle.general_inference(self._service, r), ""
+        if len(parts) == 2 and parts[1] == routes_pipeline.METHOD:
+            _allow(request, path, "POST")
+            own = self._service.find(parts[0]).name
+            answer = routes_pipeline.predict
+            return self._remember(request, lambda r: answer(self._service, r, own), own)
         if parts[:2] == routes_tensorflow.PREFIX and len(parts) > 2:
             return self._route_tensorflow(request, path, parts[2:])
         if parts[:2] == routes_repository.PREFIX:

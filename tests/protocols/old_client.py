@@ -83,3 +83,33 @@ def old_client() -> Iterator[Any]:
         for name in set(sys.modules) - set(before):
             if name.startswith(_PACKAGE) or name in made:
                 del sys.modules[name]
+
+
+@contextmanager
+def old_pipeline_client() -> Iterator[Any]:
+    """The module `pipeline_client`, with its class `PipelineClient`; then all is as it was."""
+    package = f"{_PACKAGE}.pipeline"
+    root: Path = packages.unpacked("paddle-serving-client") / _PACKAGE / "pipeline"
+    before = dict(sys.modules)
+    made: dict[str, ModuleType] = {}
+    for name, place in (
+        (_PACKAGE, root.parent), (package, root), (f"{package}.proto", root / "proto"),
+    ):  # fmt: skip
+        made[name] = ModuleType(name)
+        made[name].__path__ = [str(place)]
+    # Of its server's half, it wants a name that it does not use.
+    made[f"{package}.channel"] = ModuleType(f"{package}.channel")
+    vars(made[f"{package}.channel"])["ChannelDataErrcode"] = None
+    service = ModuleType(f"{package}.proto.pipeline_service_pb2")
+    vars(service).update(messages("../pipeline/proto/pipeline_service"))
+    made[service.__name__] = made["pipeline_service_pb2"] = service
+    vars(made[f"{package}.proto"])["pipeline_service_pb2"] = service
+    sys.modules.update(made)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield importlib.import_module(f"{package}.pipeline_client")
+    finally:
+        for name in set(sys.modules) - set(before):
+            if name.startswith(_PACKAGE) or name in made:
+                del sys.modules[name]

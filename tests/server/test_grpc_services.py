@@ -23,9 +23,11 @@ from paddlesrv_client.wire.messages import message
 from tritonclient.utils import InferenceServerException
 
 from paddlesrv.errors import Busy
+from paddlesrv.server.grpc.calls import Calls
 from paddlesrv.server.grpc.server import GrpcServer
 from paddlesrv.server.repository import Repository
 from paddlesrv.server.scheduler import Limits
+from paddlesrv.server.service import Service
 from tests.server.grpc_server import GrpcProcess, grpc_serving
 from tests.server.harness import local_spec, setup
 from tests.standins import linear, nets
@@ -404,3 +406,30 @@ def test_a_taken_port_is_told(server: GrpcProcess) -> None:
             await other.stop(0)
 
     server.call(start())
+
+
+def test_a_mistake_of_ours_is_internal_and_tells_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: Any, __: Any) -> Any:
+        raise ValueError("a secret")
+
+    async def main() -> None:
+        server = grpc.aio.server()
+        ready = message("inference.ServerReadyRequest")
+        handler = Calls(Service()).unary(ready, broken)
+        generic = grpc.method_handlers_generic_handler("broken", {"Call": handler})
+        server.add_generic_rpc_handlers((generic,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await channel.unary_unary("/broken/Call")(b"", timeout=30)
+        await server.stop(0)
+        assert raised.value.code() is grpc.StatusCode.INTERNAL
+        assert (raised.value.details() or "").startswith("internal error [request ")
+        request_id = dict(raised.value.trailing_metadata())["request-id"]
+        assert f"request {request_id} failed" in caplog.text
+        assert "a secret" in caplog.text
+
+    asyncio.run(main())
