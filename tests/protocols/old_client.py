@@ -26,9 +26,9 @@ _PACKAGE = "paddle_serving_client"
 _PROTOS = ("general_model_config", "general_model_service")
 
 
-def published(name: str) -> descriptor_pb2.FileDescriptorProto:
-    """The definitions of a generated module: proto/NAME_pb2.py."""
-    source = packages.unpacked("paddle-serving-client") / _PACKAGE / "proto" / f"{name}_pb2.py"
+def published(name: str, folder: str = "proto") -> descriptor_pb2.FileDescriptorProto:
+    """The definitions of a generated module: FOLDER/NAME_pb2.py."""
+    source = packages.unpacked("paddle-serving-client") / _PACKAGE / folder / f"{name}_pb2.py"
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "serialized_pb":
             # Bytes, or from older generators a text that stands for bytes: _b("...").
@@ -39,10 +39,10 @@ def published(name: str) -> descriptor_pb2.FileDescriptorProto:
     raise AssertionError(f"{source} holds no descriptors")
 
 
-def messages(name: str) -> dict[str, Any]:
+def messages(name: str, folder: str = "proto") -> dict[str, Any]:
     """The classes of the messages of a generated module, by name."""
     pool = descriptor_pool.DescriptorPool()
-    file = published(name)
+    file = published(name, folder)
     pool.AddSerializedFile(file.SerializeToString())
     return {
         each.name: message_factory.GetMessageClass(
