@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from paddlesrv_client.wire.messages import message
 
@@ -76,6 +75,35 @@ _FAILED = 5
 CLOSED_ERROR, 7 NO_SERVICE, 9 INPUT_PARAMS_ERROR."""
 
 
+_Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Int32 = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+_Uint32 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
+
+
+class _JsonTensor(msgspec.Struct):
+    int64_data: list[_Int64] = []
+    float_data: list[float] = []
+    int_data: list[_Int32] = []
+    float64_data: list[float] = []
+    uint32_data: list[_Uint32] = []
+    bool_data: list[bool] = []
+    str_data: list[str] = []
+    byte_data: bytes = b""
+    elem_type: int = 0
+    shape: list[_Int32] = []
+    lod: list[_Int32] = []
+    name: str = ""
+
+
+class _JsonRequest(msgspec.Struct):
+    """The message's fields in JSON."""
+
+    key: list[str] = []
+    value: list[str] = []
+    tensors: list[_JsonTensor] = []
+    name: str = ""
+
+
 @dataclass(slots=True)
 class PipelineRequest:
     """What was sent: texts by key, in their order, and tensors by name.
@@ -102,20 +130,21 @@ def decode(body: bytes) -> PipelineRequest:
 
 
 def decode_json(found: dict[str, Any]) -> PipelineRequest:
-    """A request from its JSON: `key` and `value` in parallel, or `tensors`; protobuf's rules.
+    """A request from its JSON: `key` and `value` in parallel, or `tensors`.
+
+    Its rules are protobuf's: bytes in base64, numbers also as text. Fields that are not known are
+    passed over, as the gateway does.
 
     Raises:
         InvalidInput: as `decode`.
     """
-    request = RequestMessage()
     try:
-        json_format.ParseDict(found, request, ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+        return read(msgspec.convert(found, _JsonRequest, strict=False))
+    except msgspec.ValidationError as error:
         raise InvalidInput(
             f"the body is not a request of a pipeline: {error}",
             context={"wanted": '{"key": [...], "value": [...]}, both lists of texts'},
         ) from None
-    return read(request)
 
 
 def read(request: Any) -> PipelineRequest:

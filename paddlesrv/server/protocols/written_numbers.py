@@ -7,6 +7,7 @@ unabridged, as their servers answer. Nothing of it is ever evaluated.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -58,14 +59,17 @@ def read_numbers(name: str, text: str, declared: TensorSpec) -> Array:
 def fitted(array: Array, declared: TensorSpec) -> Array:
     """One sample as a batch of one, flat samples in their shape; anything else as it is."""
     inner = declared.shape[1:]
+    fixed = all(side > 0 for side in inner)
     if declared.lod_level:
-        return array.reshape(-1, *inner) if array.ndim == 1 and all(n > 0 for n in inner) else array
-    if array.ndim == len(declared.shape) - 1:
+        return array.reshape(-1, *inner) if array.ndim == 1 and fixed else array
+    if array.ndim == len(inner) and all(
+        wanted in (-1, found) for wanted, found in zip(inner, array.shape, strict=True)
+    ):
         return array[np.newaxis]
-    if array.ndim < len(declared.shape) and array.ndim in (1, 2) and all(n > 0 for n in inner):
-        rows = array.reshape(array.shape[0] if array.ndim == 2 else 1, -1) if array.size else array
-        if rows.ndim == 2 and rows.shape[1] == int(np.prod(inner)):
-            return rows.reshape(rows.shape[0], *inner)
+    if fixed and array.ndim in (1, 2) and array.ndim <= len(inner):
+        rows = array if array.ndim == 2 else array[np.newaxis]
+        if rows.shape[1] == math.prod(inner):
+            return rows.reshape(-1, *inner)
     return array
 
 
@@ -92,8 +96,10 @@ def _parted(name: str, text: str) -> tuple[list[str], list[int]]:
     shape: list[int] = []
     while "[" in text and len(shape) <= MAX_DIMENSIONS:
         lengths = {len(part.split()) for part in _INNERMOST.findall(text)}
-        if len(lengths) != 1:
+        if len(lengths) > 1:
             raise _no_array(name, "lists of different lengths")
+        if not lengths:
+            break
         shape.insert(0, lengths.pop())
         text = _INNERMOST.sub(" x ", text)
     if text.split() != ["x"]:
