@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from paddlesrv.errors import InvalidInput, NotFound
+from paddlesrv.errors import NotFound
 from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.protocols import open_inference
+from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION
 
@@ -62,7 +63,4 @@ def statistics(repository: Repository, name: str = "", version: str | None = Non
 
 async def _body(request: Request, kind: Any) -> Any:
     body = await request.body()
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InvalidInput(f"the body is no such request: {error}") from None
+    return decode_json(msgspec.json.Decoder(kind), body or b"{}", "a request to the repository")

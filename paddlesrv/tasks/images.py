@@ -174,4 +174,7 @@ def _grey_of_more_bits(picture: Image.Image) -> Array:
             context={"accepted": "8 or 16 bits per channel"},
         )
     grey = (values >> 8).astype(np.uint8)
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):  # one value stands for nothing, and what is behind it is white
+        grey[values == clear] = 255
     return np.repeat(grey[:, :, np.newaxis], 3, axis=2)

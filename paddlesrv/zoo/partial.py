@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import uuid
 from pathlib import Path
 
@@ -184,10 +185,15 @@ class Partial:
 
 
 class PieceWriter:
-    """One thread's way into a partial file; it may outlive the file's owner, harmlessly."""
+    """One thread's way into a partial file; it may outlive the file's owner, harmlessly.
+
+    Closed by whoever comes to it first: when a program is interrupted, nobody can tell whether a
+    thread has only just begun.
+    """
 
     def __init__(self, descriptor: int, pieces: Pieces, digest: PrefixDigest) -> None:
-        self._descriptor = descriptor
+        self._descriptor: int | None = descriptor
+        self._lock = threading.Lock()
         self._pieces = pieces
         self._digest = digest
 
@@ -196,15 +202,21 @@ class PieceWriter:
 
         Raises:
             OSError: the disk is full, or broken.
-            ValueError: the file's owner has closed it.
+            ValueError: it, or the file's owner, has closed it.
         """
-        _write(self._descriptor, chunk, offset)
+        with self._lock:
+            if self._descriptor is None:
+                raise ValueError("the writer is closed")
+            _write(self._descriptor, chunk, offset)
         self._pieces.note(piece.number, len(chunk))
         self._digest.advance(self._pieces.frontier)
 
     def close(self) -> None:
-        """Give the file back."""
-        os.close(self._descriptor)
+        """Give the file back; once more does nothing."""
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def this_boot() -> str | None:

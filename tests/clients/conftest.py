@@ -19,11 +19,12 @@ PICTURE = Path(__file__).parents[1] / "data" / "ocr" / "digits.png"
 
 @pytest.fixture(scope="session")
 def clients_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """`linear`, `deep&wide` (linear too), `echo`, `sequences`; with tasks `reader`, `colours`."""
+    """`linear`, `deep&wide` (linear), `echo`, `narrow`, `sequences`; tasks: `reader`, `colours`."""
     root = tmp_path_factory.mktemp("clients")
     home = root / "home"
     linear.write_onnx(root / "linear")
     networks.write_echo(root / "echo")
+    networks.write_echo(root / "narrow", networks.PADDLE_SERVING)
     networks.write_sequences(root / "sequences")
     write_recognition(root / "reader", classes=5)
     networks.write_colours(root / "colours")
@@ -31,7 +32,14 @@ def clients_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
     labels = ("--labels", str(root / "keys.txt"))
     reads, sorts = ("--task", "text-recognition"), ("--task", "image-classification")
     wanted: dict[str, tuple[str, ...]]
-    wanted = {"linear": (), "echo": (), "sequences": (), "reader": reads, "colours": sorts}
+    wanted = {
+        "linear": (),
+        "echo": (),
+        "narrow": (),
+        "sequences": (),
+        "reader": reads,
+        "colours": sorts,
+    }
     for name, flags in wanted.items():
         ended = run(home, "import", str(root / name), *flags, *(labels if flags else ()))
         assert ended.returncode == 0, ended.stderr

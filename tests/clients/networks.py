@@ -22,18 +22,24 @@ WIDTH = 5
 TABLE = np.arange(12, dtype=np.float32).reshape(6, 2) / 8
 
 
-def write_echo(directory: Path) -> None:
-    """`out_T` is `in_T` for each type T of `NUMBERS`, [batch, 5]."""
+PADDLE_SERVING = (
+    "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64",
+)  # fmt: skip
+"""Those of `NUMBERS` that Paddle Serving's messages can carry."""
+
+
+def write_echo(directory: Path, numbers: tuple[str, ...] = NUMBERS) -> None:
+    """`out_T` is `in_T` for each of these types T, [batch, 5]."""
     import onnx
     from onnx import helper
 
-    of = {name: helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in NUMBERS}
+    of = {name: helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in numbers}
     shape = ["batch", WIDTH]
     graph = helper.make_graph(
-        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in NUMBERS],
+        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in numbers],
         "echo",
-        [helper.make_tensor_value_info(f"in_{name}", of[name], shape) for name in NUMBERS],
-        [helper.make_tensor_value_info(f"out_{name}", of[name], shape) for name in NUMBERS],
+        [helper.make_tensor_value_info(f"in_{name}", of[name], shape) for name in numbers],
+        [helper.make_tensor_value_info(f"out_{name}", of[name], shape) for name in numbers],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)])
     model.ir_version = 8
@@ -41,11 +47,11 @@ def write_echo(directory: Path) -> None:
     onnx.save(model, directory / "model.onnx")
 
 
-def echoed(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+def echoed(rows: int, seed: int = 0, numbers: tuple[str, ...] = NUMBERS) -> dict[str, np.ndarray]:
     """Inputs for the echo, with the least and the greatest of each type among them."""
     random = np.random.default_rng(seed)
     inputs = {}
-    for name in NUMBERS:
+    for name in numbers:
         dtype = np.dtype(name)
         raw = random.integers(0, 256, rows * WIDTH * dtype.itemsize, np.uint8).tobytes()
         values = np.frombuffer(raw, dtype) if name != "bool" else np.frombuffer(raw, "u1") > 127

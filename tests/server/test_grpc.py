@@ -293,6 +293,7 @@ def test_a_method_that_is_not_there_is_unimplemented(channel: grpc.Channel) -> N
 
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+PIPELINE = "/baidu.paddle_serving.pipeline_serving.PipelineService/inference"
 GENERAL = "/baidu.paddle_serving.predictor.general_model.GeneralModelService/inference"
 
 
@@ -307,7 +308,11 @@ def test_damaged_messages_get_their_protocols_error_and_nothing_else(
     general.tensor.add(name="a", elem_type=1, shape=[1, 4], float_data=range(4))
     general.tensor.add(name="b", elem_type=1, shape=[1, 4], float_data=range(4))
     general.tensor.add(name="ids", elem_type=0, shape=[1, 2], int64_data=range(2))
-    originals = ((INFER, linear_request()), (PREDICT, predict), (GENERAL, general))
+    pipeline = message("baidu.paddle_serving.pipeline_serving.Request")(name="linear")
+    pipeline.tensors.add(name="x", elem_type=1, shape=[1, 13], float_data=range(13))
+    originals = (
+        (INFER, linear_request()), (PREDICT, predict), (GENERAL, general), (PIPELINE, pipeline),
+    )  # fmt: skip
     stubs = [(channel.unary_unary(m), request.SerializeToString()) for m, request in originals]
     counts: collections.Counter[grpc.StatusCode] = collections.Counter()
     calls = []

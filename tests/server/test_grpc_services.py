@@ -22,7 +22,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from paddlesrv_client.wire.messages import message
 from tritonclient.utils import InferenceServerException
 
+from paddlesrv.errors import Busy
+from paddlesrv.server.grpc.calls import Calls
+from paddlesrv.server.grpc.server import GrpcServer
+from paddlesrv.server.repository import Repository
 from paddlesrv.server.scheduler import Limits
+from paddlesrv.server.service import Service
 from tests.server.grpc_server import GrpcProcess, grpc_serving
 from tests.server.harness import local_spec, setup
 from tests.standins import linear, nets
@@ -342,3 +347,89 @@ def test_unloading_answers_what_was_taken(tmp_path: Path) -> None:
                 client.unload_model("slow")
             assert all(call.done() for call in calls)
             assert all(call.exception() is None for call in calls)
+
+
+# -- its beginning and its end -------------------------------------------------------------------
+
+
+def test_calls_in_flight_are_answered_when_the_server_stops(tmp_path: Path) -> None:
+    nets.write_slow(tmp_path, rounds=100)
+    limits = Limits(max_batch_size=1, max_delay=0.0, max_queue=100, timeout=60.0)
+    spec = local_spec(tmp_path, "slow")
+    body = request(np.ones((1, 4), np.float32), "slow")
+    more = threading.Event()
+
+    def requests() -> Iterator[bytes]:
+        yield from [body] * 3
+        more.wait(60)
+
+    with grpc_serving(setup(spec, tmp_path, limits=limits)) as server:
+        scheduler = server.service.models["slow"].scheduler
+        assert scheduler is not None
+        with grpc.insecure_channel(server.address) as channel:
+            stream = channel.stream_stream(STREAM)(requests(), timeout=60)
+            infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            calls = [infer.future(body, timeout=60) for _ in range(3)]
+            wait_until(server, lambda: scheduler.in_flight == 6)
+            assert server.call(server.server.stop(60))
+            assert all(call.exception() is None for call in calls)
+            for _ in range(3):
+                next(stream)
+            with pytest.raises(grpc.RpcError) as raised:
+                next(stream)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            more.set()
+            with pytest.raises(grpc.RpcError) as refused:
+                infer(body, timeout=60)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_server_says_when_calls_were_left_unanswered(tmp_path: Path) -> None:
+    nets.write_slow(tmp_path, rounds=400)
+    body = request(np.ones((1, 4), np.float32), "slow")
+    with grpc_serving(setup(local_spec(tmp_path, "slow"), tmp_path)) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            call = channel.unary_unary(f"/{SERVICE}/ModelInfer").future(body, timeout=60)
+            wait_until(server, lambda: server.service.in_flight == 1)
+            assert not server.call(server.server.stop(0))
+            assert call.code() is not grpc.StatusCode.OK
+        wait_until(server, lambda: server.service.in_flight == 0)
+
+
+def test_a_taken_port_is_told(server: GrpcProcess) -> None:
+    async def start() -> None:
+        other = GrpcServer(server.service, Repository(server.service), max_message_bytes=1000)
+        try:
+            with pytest.raises(Busy, match="in use"):
+                await other.start([server.address])
+        finally:
+            await other.stop(0)
+
+    server.call(start())
+
+
+def test_a_mistake_of_ours_is_internal_and_tells_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: Any, __: Any) -> Any:
+        raise ValueError("a secret")
+
+    async def main() -> None:
+        server = grpc.aio.server()
+        ready = message("inference.ServerReadyRequest")
+        handler = Calls(Service()).unary(ready, broken)
+        generic = grpc.method_handlers_generic_handler("broken", {"Call": handler})
+        server.add_generic_rpc_handlers((generic,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await channel.unary_unary("/broken/Call")(b"", timeout=30)
+        await server.stop(0)
+        assert raised.value.code() is grpc.StatusCode.INTERNAL
+        assert (raised.value.details() or "").startswith("internal error [request ")
+        request_id = dict(raised.value.trailing_metadata())["request-id"]
+        assert f"request {request_id} failed" in caplog.text
+        assert "a secret" in caplog.text
+
+    asyncio.run(main())

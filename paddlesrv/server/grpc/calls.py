@@ -33,6 +33,9 @@ Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
 Function = Callable[[Any, "Call"], Awaitable[Any]]
 """What answers one message with another."""
 
+Error = Callable[[Any, Refusal], Any]
+"""Makes an answer that is an error, from the message (None if it is none)."""
+
 
 class Call:
     """One request, as those who answer it see it.
@@ -72,8 +75,19 @@ class Calls:
     def __init__(self, service: Service) -> None:
         self._metrics = service.metrics
 
-    def unary(self, request: Any, function: Function) -> grpc.RpcMethodHandler[Any, Any]:
-        """One message, one answer; `request` is the class of the message."""
+    def unary(
+        self, request: Any, function: Function, error: Error | None = None
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """One message, one answer.
+
+        Args:
+            request: The class of the message.
+            function: What answers it.
+            error: Makes the answer that is an error, for protocols whose errors are answers.
+        """
+        if error is not None:
+            embedded = self.embedded(request, function, error)
+            return grpc.unary_unary_rpc_method_handler(embedded)
 
         async def answer(body: bytes, context: Any) -> bytes:
             call = Call(context)
@@ -95,7 +109,7 @@ class Calls:
         return grpc.unary_unary_rpc_method_handler(answer)
 
     def embedded(
-        self, request: Any, function: Function, error: Callable[[Any, Refusal], Any]
+        self, request: Any, function: Function, error: Error
     ) -> Callable[[bytes, Any], Awaitable[bytes]]:
         """For a message in a stream: one answer, which may be an error, and the stream goes on.
 

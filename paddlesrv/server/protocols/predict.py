@@ -128,7 +128,7 @@ def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], P
     items: list[TaskInput] = []
     pictures = [message.image] if message.image is not None else []
     for picture in pictures + (message.images or []):
-        items.append(TaskInput("image", _from_base64(picture)))
+        items.append(TaskInput("image", from_base64(picture)))
     texts = [message.text] if message.text is not None else []
     items += [TaskInput("text", text) for text in texts + (message.texts or [])]
     if message.features is not None:
@@ -144,7 +144,12 @@ def _from_json(body: bytes, options: PredictOptions) -> tuple[list[TaskInput], P
     return items, PredictOptions(task, options.picture, options.timeout)
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """A picture's bytes from base64, or from a data URL of it.
+
+    Raises:
+        InvalidInput: it is none.
+    """
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:

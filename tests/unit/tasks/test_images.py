@@ -79,6 +79,18 @@ def test_a_palette_with_a_transparent_colour_lies_on_white() -> None:
     assert (decode(file(picture, "PNG", transparency=0)) == 255).all()
 
 
+def test_a_transparent_grey_of_sixteen_bits_lies_on_white() -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        crc = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(b"\0" + struct.pack(">HHH", 0, 0x1234, 0xFFFF)))
+    clear = chunk(b"tRNS", struct.pack(">H", 0))
+    whole = b"\x89PNG\r\n\x1a\n" + header + clear + rows + chunk(b"IEND", b"")
+    assert decode(whole)[0, :, 0].tolist() == [255, 0x12, 255]
+
+
 def test_of_sixteen_bits_the_upper_eight_are_kept() -> None:
     values = np.array([[0, 0x1234], [0x80FF, 0xFFFF]], np.uint16)
     decoded = decode(file(Image.fromarray(values), "PNG"))
