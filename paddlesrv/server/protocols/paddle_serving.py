@@ -57,7 +57,7 @@ TYPES = {
     7: ElementType("UINT8", "uint8", "tensor_content"),
     8: ElementType("INT8", "int8", "tensor_content"),
     9: ElementType("BOOL", "bool", "bool_data"),
-    20: ElementType("STRING", "object", "data"),
+    20: ElementType("STRING", "bytes", "data"),
 }
 """By `elem_type`. 6, BF16, has no numpy type; 10 and 11, complex, were never supported."""
 
