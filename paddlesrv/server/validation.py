@@ -8,6 +8,7 @@ to run; every refusal names the tensor, what came and what was expected.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from paddlesrv.errors import InvalidInput, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
+from paddlesrv.server.protocols.datatypes import size_of
 
 LOD_SUFFIX = ".lod"
 """Offsets of input `words` travel as a tensor `words.lod`, as Paddle Serving's clients name it."""
@@ -79,7 +81,7 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
         if tensor is None:
             _refuse_names(spec, inputs)
         _check_tensor(declared, tensor, trusted=trusted)
-        total += tensor.data.nbytes
+        total += size_of(tensor.data)
         if declared.batching == "whole":
             continue
         if rows < 0:
@@ -95,6 +97,25 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
             hints=["send fewer rows at a time"],
         )
     return max(rows, 1)
+
+
+def outputs_wanted(spec: ModelSpec, names: Sequence[str]) -> list[str]:
+    """The model's outputs that are asked for, all if none is; offsets come with their output.
+
+    Raises:
+        InvalidInput: a name is none of an output, or of the offsets of one.
+    """
+    if not names:
+        return [output.name for output in spec.outputs]
+    known = {output.name: output.name for output in spec.outputs}
+    known |= {o.name + LOD_SUFFIX: o.name for o in spec.outputs if o.lod_level}
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"model {spec.name!r} has no output {name!r}",
+                context={"wanted": ", ".join(known)},
+            )
+    return list(dict.fromkeys(known[name] for name in names))
 
 
 def check_offsets(name: str, offsets: tuple[int, ...], rows: int) -> None:
@@ -156,11 +177,24 @@ def _check_tensor(declared: TensorSpec, tensor: Tensor, *, trusted: bool) -> Non
         check_offsets(declared.name, tensor.lod, data.shape[0])
     elif tensor.lod is not None:
         raise InvalidInput(f"input {declared.name!r} takes no level-of-detail offsets")
+    if declared.dtype == "bytes":
+        _check_texts(declared.name, data)
     if not trusted and declared.finite and data.dtype.kind == "f" and not _is_finite(data):
         raise InvalidInput(
             f"input {declared.name!r} has values that are not finite",
             context={"found": "NaN or infinity", "wanted": "finite numbers"},
         )
+
+
+def _check_texts(name: str, data: Array) -> None:
+    for number, text in enumerate(data.ravel()):
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"element {number} of input {name!r} is no text in UTF-8",
+                context={"found": f"byte 0x{text[error.start]:02x} at {error.start}"},
+            ) from None
 
 
 def _is_finite(data: Array) -> bool:
