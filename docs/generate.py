@@ -214,8 +214,8 @@ def _config() -> str:
             _table(header, [*own, *fields["model"]]),
             f"## Your own file: `{settings.USER_FILE}`",
             "Where it lies: `paddlesrv config path -q`. `settings` holds for every command; "
-            "`serve` takes every field of the server's file but `models`, `name` and `path`, for every "
-            "server that you start. Addresses with passwords are refused (put them into "
+            "`serve` takes every field of the server's file but `models`, `name` and `path`, for "
+            "every server that you start. Addresses with passwords are refused (put them into "
             "`~/.netrc`), and so is a file that everybody may write to.",
             _table(("below `settings`", "", "takes"), in_file),
             "```yaml\nsettings:\n  mirror: https://models.example.com\n"

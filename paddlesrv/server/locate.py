@@ -15,7 +15,7 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
 from paddlesrv.server.config import ModelConfig, ServerConfig
-from paddlesrv.zoo.names import as_name
+from paddlesrv.zoo.names import as_name, default_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
@@ -199,6 +199,6 @@ def _directory(config: ModelConfig, path: Path) -> Located:
             hints=["see the models that have names: paddlesrv list"],
         )
     directory = path.resolve()
-    name = as_name(directory.name) or "model"
+    name = as_name(default_name(directory)) or "model"
     named = msgspec.structs.replace(config, name=name, path=None)
     return Located(named, config.path or config.name, directory=directory)
