@@ -74,7 +74,12 @@ def _values(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generato
         # Pictures come normalised; other numbers may be lengths or shares, which are not negative.
         values = random.standard_normal(shape) if len(shape) == 4 else random.random(shape)
         return values.astype(spec.dtype)
-    return random.integers(0, _IDS, shape).astype(spec.dtype)
+    ids = random.integers(0, _IDS, shape)
+    if spec.dtype == "bytes":
+        texts = np.empty(shape, dtype=object)
+        texts.ravel()[:] = [b"%d" % value for value in ids.flat]
+        return texts
+    return ids.astype(spec.dtype)
 
 
 def _shape(spec: TensorSpec, sizes: _Sizes) -> tuple[int, ...]:

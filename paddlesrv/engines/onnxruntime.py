@@ -13,7 +13,7 @@ from paddlesrv.engines.devices import check
 from paddlesrv.engines.files import checked_files
 from paddlesrv.errors import DeviceUnavailable, EngineError
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.models.tensor import Tensor
+from paddlesrv.models.tensor import Array, Tensor
 
 _ERRORS_ONLY = 3
 
@@ -88,16 +88,40 @@ class OnnxEngine:
             )
         if any(tensor.lod is not None for tensor in inputs.values()):
             raise EngineError(f"{self._spec.name}: onnxruntime knows no LoD tensors")
-        feeds = {name: np.ascontiguousarray(tensor.data) for name, tensor in inputs.items()}
         try:
+            feeds = {name: _fed(tensor.data) for name, tensor in inputs.items()}
             arrays = self._session.run(self._outputs, feeds)
         except self._failures as error:
             raise EngineError(f"{self._spec.name} failed: {summary(error)}") from error
-        return {name: Tensor(array) for name, array in zip(self._outputs, arrays, strict=True)}
+        return {
+            name: Tensor(_answered(array))
+            for name, array in zip(self._outputs, arrays, strict=True)
+        }
 
     def close(self) -> None:
         """Drop the session and its memory."""
         self._session = None
+
+
+def _fed(data: Array) -> Array:
+    """As onnxruntime takes it: its texts are `str`, and of `bytes` it would take the `repr`."""
+    if data.dtype.kind != "O":
+        return np.ascontiguousarray(data)
+    if not all(isinstance(text, bytes) for text in data.flat):
+        raise TypeError("an array of objects that are no texts")
+    return _objects(data, [text.decode() for text in data.flat])
+
+
+def _answered(data: Array) -> Array:
+    if data.dtype.kind not in "OU":
+        return data
+    return _objects(data, [text.encode() for text in data.ravel().tolist()])
+
+
+def _objects(like: Array, elements: list[str] | list[bytes]) -> Array:
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    return array.reshape(like.shape)
 
 
 def summary(error: BaseException) -> str:

@@ -18,10 +18,15 @@ _names: dict[np.dtype[Any], str] = {}
 
 
 def dtype_name(data: Array) -> str:
-    """The name of an array's element type; numpy works it out anew each time, which is slow."""
+    """The name of an array's element type, as `TensorSpec.dtype` has it.
+
+    It is numpy's, but for objects, which are `bytes` here: an array of texts. numpy works its name
+    out anew each time, which is slow.
+    """
     name = _names.get(data.dtype)
     if name is None:
-        name = _names[data.dtype] = data.dtype.name
+        name = "bytes" if data.dtype.kind == "O" else data.dtype.name
+        _names[data.dtype] = name
     return name
 
 

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
+from paddlesrv.server.protocols.datatypes import elements_at, of_elements, size_of, to_bytes
 
 ALIGNMENT = 64
 """Bytes; a cache line, and what vectorised kernels like to load from."""
@@ -25,7 +26,10 @@ _INITIAL_BYTES = 1 << 16
 
 
 class TensorView(msgspec.Struct, array_like=True):
-    """Where a tensor lies in a segment, as told to the other process."""
+    """Where a tensor lies in a segment, as told to the other process.
+
+    Numbers lie there as they are; texts (`bytes`) each after its length, as `to_bytes` has it.
+    """
 
     name: str
     dtype: str
@@ -60,15 +64,17 @@ class Segment:
         self._remap()
 
     def array(self, offset: int, dtype: str, shape: Sequence[int]) -> Array:
-        """A view of shared memory as an array; no copy.
+        """A view of shared memory as an array; no copy, but for texts.
 
         Raises:
             ValueError: the array would reach past the end of the segment.
         """
-        kind = np.dtype(dtype)
         count = 1
         for dimension in shape:
             count *= dimension
+        if dtype == "bytes":
+            return self._texts(offset, count, shape)
+        kind = np.dtype(dtype)
         end = offset + count * kind.itemsize
         if self._map is None or end > self._size:
             self._remap()
@@ -83,13 +89,32 @@ class Segment:
         end = 0
         for name, tensor in tensors.items():
             offset = aligned(end)
-            end = offset + tensor.data.nbytes
+            end = offset + size_of(tensor.data)
             dtype = dtype_name(tensor.data)
             views.append(TensorView(name, dtype, tensor.data.shape, offset, tensor.lod))
         self.reserve(max(end, 1))
         for view in views:
-            self.array(view.offset, view.dtype, view.shape)[...] = tensors[view.name].data
+            self.put(view, [tensors[view.name].data])
         return views
+
+    def put(self, view: TensorView, parts: Sequence[Array]) -> None:
+        """Copy arrays to where a tensor lies, one after the other; the segment must be as long."""
+        if view.dtype == "bytes":
+            assert self._map is not None, "nothing was reserved"
+            offset = view.offset
+            for part in parts:
+                packed = to_bytes(part)
+                self._map[offset : offset + len(packed)] = packed
+                offset += len(packed)
+            return
+        target = self.array(view.offset, view.dtype, view.shape)
+        if len(parts) == 1:
+            target[...] = parts[0]
+            return
+        row = 0
+        for part in parts:
+            target[row : row + part.shape[0]] = part
+            row += part.shape[0]
 
     def read(self, views: Sequence[TensorView]) -> dict[str, Tensor]:
         """The tensors that lie there, as views: valid until the slot is used again."""
@@ -102,6 +127,12 @@ class Segment:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def _texts(self, offset: int, count: int, shape: Sequence[int]) -> Array:
+        self._remap()  # how far they reach is not known before
+        assert self._map is not None
+        with memoryview(self._map) as blob:
+            return of_elements(elements_at(blob, offset, count), tuple(shape))
 
     def _remap(self) -> None:
         size = os.fstat(self.fd).st_size

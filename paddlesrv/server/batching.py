@@ -9,6 +9,7 @@ import numpy as np
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor, concatenate_lod, dtype_name
 from paddlesrv.server.arena import Segment, TensorView, aligned
+from paddlesrv.server.protocols.datatypes import size_of
 
 Key = tuple[tuple[int, ...], ...]
 
@@ -34,7 +35,7 @@ class BatchWriter:
     """Puts the rows of one request after another's into shared memory, while more may come.
 
     Row-wise inputs have their place from the start, since the capacity is known, and are copied as
-    they come; inputs with offsets are laid end to end when the batch is sealed.
+    they come; inputs with offsets, and texts, are laid end to end when the batch is sealed.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class BatchWriter:
     ) -> None:
         self._spec = spec
         self._segment = segment
-        self._eager = all(t.batching == "rows" and t.lod_level == 0 for t in spec.inputs)
+        self._eager = all(
+            t.batching == "rows" and t.lod_level == 0 and t.dtype != "bytes" for t in spec.inputs
+        )
         self._views: list[TensorView] = []
         self._regions: list[tuple[str, Array]] = []
         self._rows = 0
@@ -80,7 +83,7 @@ class BatchWriter:
             parts = [m[declared.name] for m in members]
             rows = sum(p.data.shape[0] for p in parts)
             offset = aligned(end)
-            end = offset + sum(p.data.nbytes for p in parts)
+            end = offset + sum(size_of(p.data) for p in parts)
             lods = [p.lod for p in parts if p.lod is not None]
             lod = concatenate_lod(lods) if lods else None
             first = parts[0].data
@@ -88,12 +91,7 @@ class BatchWriter:
             views.append(TensorView(declared.name, dtype_name(first), shape, offset, lod))
         segment.reserve(max(end, 1))
         for view in views:
-            target = segment.array(view.offset, view.dtype, view.shape)
-            row = 0
-            for member in members:
-                data = member[view.name].data
-                target[row : row + data.shape[0]] = data
-                row += data.shape[0]
+            segment.put(view, [member[view.name].data for member in members])
         return views
 
 

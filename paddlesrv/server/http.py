@@ -6,6 +6,7 @@ What requests mean is the codecs' and the service's.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +27,6 @@ from paddlesrv.server import (
     openapi,
     pages,
     routes_paddle,
-    routes_pipeline,
     routes_repository,
     routes_tensorflow,
 )
@@ -34,7 +34,7 @@ from paddlesrv.server.connection import Request, Response
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
 from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
-from paddlesrv.server.refusal import refuse
+from paddlesrv.server.refused import refused
 from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION, Service
 from paddlesrv.tasks.base import TaskInput
@@ -86,7 +86,7 @@ class HttpApplication:
             self._service.metrics.answered(model, "http", Cancelled.http_status, 0.0)
             return None
         except Exception as error:  # noqa: BLE001 - a client is always answered
-            response = _error(request, error)
+            response = refused(request, error)
         if model:
             seconds = time.monotonic() - started
             self._service.metrics.answered(model, "http", response.status, seconds)
@@ -121,11 +121,11 @@ class HttpApplication:
         if parts[0] == routes_paddle.PREFIX and parts[1:] in ([m] for m in GENERAL_METHODS):
             _allow(request, path, "POST")
             return lambda r: routes_paddle.general_inference(self._service, r), ""
-        if len(parts) == 2 and parts[1] == routes_pipeline.METHOD:
+        if routes_paddle.is_pipeline(self._service, request.method, parts):
             _allow(request, path, "POST")
-            own = self._service.find(parts[0]).name
-            answer = routes_pipeline.predict
-            return self._remember(request, lambda r: answer(self._service, r, own), own)
+            name = routes_paddle.name_of(self._service, parts[0])
+            handler = functools.partial(self._pipeline, name=parts[0])
+            return self._remember(request, handler, name) if name else (handler, "")
         if parts[:2] == routes_tensorflow.PREFIX and len(parts) > 2:
             return self._route_tensorflow(request, path, parts[2:])
         if parts[:2] == routes_repository.PREFIX:
@@ -185,6 +185,9 @@ class HttpApplication:
             self._routes.clear()  # somebody varies queries; the common targets are soon back
         self._routes[request.method, request.target] = handler, model
         return handler, model
+
+    async def _pipeline(self, request: Request, name: str) -> Response:
+        return await routes_paddle.pipeline(self._service, request, name)
 
     async def _statistics(self, name: str = "") -> Response:
         return Response(body=routes_repository.statistics(self._repository, name))
@@ -299,24 +302,3 @@ def _form_files(request: Request, body: bytes) -> list[TaskInput]:
             "the form has no file", hints=["curl -F image=@picture.png .../predict/..."]
         )
     return items
-
-
-def _error(request: Request, error: Exception) -> Response:
-    refusal = refuse("http", error, request.header(b"x-request-id"))
-    known = refusal.error
-    body = {
-        "error": refusal.text,
-        "code": known.code,
-        "hint": refusal.hint,
-        "request_id": refusal.request_id,
-    }
-    headers = [(b"x-request-id", refusal.request_id.encode())]
-    if known.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(known.retry_after))))
-    return Response(
-        known.http_status,
-        msgspec.json.encode(body),
-        headers=tuple(headers),
-        # What is left of such a body is not read: the connection cannot be used again.
-        close=known.http_status in (408, 413),
-    )

@@ -15,7 +15,7 @@ import msgspec
 from paddlesrv import __version__
 from paddlesrv.engines.check_input import check_input
 from paddlesrv.models.spec import ModelSpec, TensorSpec
-from paddlesrv.models.tensor import Tensor
+from paddlesrv.models.tensor import Tensor, dtype_name
 from paddlesrv.server.protocols import open_inference
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY
 from paddlesrv.server.service import VERSION, ServedModel, Service
@@ -128,9 +128,11 @@ def _example_inputs(name: str, inputs: tuple[TensorSpec, ...]) -> list[dict[str,
 
 def _example_tensor(name: str, tensor: Tensor) -> dict[str, Any]:
     data = tensor.data
-    datatype = FROM_NUMPY[data.dtype.name]
+    datatype = FROM_NUMPY[dtype_name(data)]
     example: dict[str, Any] = {"name": name, "shape": list(data.shape), "datatype": datatype}
     if data.size > INLINE_VALUES or datatype == "FP16":
         return {**example, "parameters": {"binary_data_size": data.nbytes}}
+    if datatype == "BYTES":
+        return {**example, "data": [text.decode() for text in data.ravel()]}
     values = data.astype("float64").round(3) if data.dtype.kind == "f" else data
     return {**example, "data": values.ravel().tolist()}

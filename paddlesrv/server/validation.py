@@ -15,6 +15,7 @@ import numpy as np
 from paddlesrv.errors import InvalidInput, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
+from paddlesrv.server.protocols.datatypes import size_of
 
 LOD_SUFFIX = ".lod"
 """Offsets of input `words` travel as a tensor `words.lod`, as Paddle Serving's clients name it."""
@@ -79,7 +80,7 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
         if tensor is None:
             _refuse_names(spec, inputs)
         _check_tensor(declared, tensor, trusted=trusted)
-        total += tensor.data.nbytes
+        total += size_of(tensor.data)
         if declared.batching == "whole":
             continue
         if rows < 0:
@@ -156,11 +157,24 @@ def _check_tensor(declared: TensorSpec, tensor: Tensor, *, trusted: bool) -> Non
         check_offsets(declared.name, tensor.lod, data.shape[0])
     elif tensor.lod is not None:
         raise InvalidInput(f"input {declared.name!r} takes no level-of-detail offsets")
+    if declared.dtype == "bytes":
+        _check_texts(declared.name, data)
     if not trusted and declared.finite and data.dtype.kind == "f" and not _is_finite(data):
         raise InvalidInput(
             f"input {declared.name!r} has values that are not finite",
             context={"found": "NaN or infinity", "wanted": "finite numbers"},
         )
+
+
+def _check_texts(name: str, data: Array) -> None:
+    for number, text in enumerate(data.ravel()):
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"element {number} of input {name!r} is no text in UTF-8",
+                context={"found": f"byte 0x{text[error.start]:02x} at {error.start}"},
+            ) from None
 
 
 def _is_finite(data: Array) -> bool:

@@ -19,6 +19,7 @@ NUMBERS = (
     "float32", "float64",
 )  # fmt: skip
 WIDTH = 5
+TEXTS = ("", "word", "zwei Wörter", "\u98de\u6868", "nul \x00 and more", "z" * 300)
 TABLE = np.arange(12, dtype=np.float32).reshape(6, 2) / 8
 
 
@@ -45,6 +46,40 @@ def write_echo(directory: Path, numbers: tuple[str, ...] = NUMBERS) -> None:
     model.ir_version = 8
     directory.mkdir(parents=True, exist_ok=True)
     onnx.save(model, directory / "model.onnx")
+
+
+def write_texts(directory: Path) -> None:
+    """`same = texts` and `twice = count + count`: bytes [batch, n], int64 [batch, 1]."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    text, number = TensorProto.STRING, TensorProto.INT64
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["texts"], ["same"]),
+            helper.make_node("Add", ["count", "count"], ["twice"]),
+        ],
+        "texts",
+        [
+            helper.make_tensor_value_info("texts", text, ["batch", "n"]),
+            helper.make_tensor_value_info("count", number, ["batch", 1]),
+        ],
+        [
+            helper.make_tensor_value_info("same", text, ["batch", "n"]),
+            helper.make_tensor_value_info("twice", number, ["batch", 1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)])
+    model.ir_version = 8
+    directory.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, directory / "model.onnx")
+
+
+def texts(rows: int) -> dict[str, np.ndarray]:
+    """Inputs for the network of texts: two of `TEXTS` in each row, and a number."""
+    words = np.empty((rows, 2), object)
+    words.ravel()[:] = [TEXTS[i % len(TEXTS)].encode() for i in range(rows * 2)]
+    return {"texts": words, "count": np.arange(rows).reshape(rows, 1)}
 
 
 def echoed(rows: int, seed: int = 0, numbers: tuple[str, ...] = NUMBERS) -> dict[str, np.ndarray]:

@@ -26,9 +26,9 @@ _PACKAGE = "paddle_serving_client"
 _PROTOS = ("general_model_config", "general_model_service")
 
 
-def published(name: str) -> descriptor_pb2.FileDescriptorProto:
-    """The definitions of a generated module: proto/NAME_pb2.py."""
-    source = packages.unpacked("paddle-serving-client") / _PACKAGE / "proto" / f"{name}_pb2.py"
+def published(name: str, folder: str = "proto") -> descriptor_pb2.FileDescriptorProto:
+    """The definitions of a generated module: FOLDER/NAME_pb2.py."""
+    source = packages.unpacked("paddle-serving-client") / _PACKAGE / folder / f"{name}_pb2.py"
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "serialized_pb":
             # Bytes, or from older generators a text that stands for bytes: _b("...").
@@ -39,10 +39,10 @@ def published(name: str) -> descriptor_pb2.FileDescriptorProto:
     raise AssertionError(f"{source} holds no descriptors")
 
 
-def messages(name: str) -> dict[str, Any]:
+def messages(name: str, folder: str = "proto") -> dict[str, Any]:
     """The classes of the messages of a generated module, by name."""
     pool = descriptor_pool.DescriptorPool()
-    file = published(name)
+    file = published(name, folder)
     pool.AddSerializedFile(file.SerializeToString())
     return {
         each.name: message_factory.GetMessageClass(
@@ -80,36 +80,6 @@ def old_client() -> Iterator[Any]:
     finally:
         del collections.Iterable  # type: ignore[attr-defined]
         sys.path[:] = path
-        for name in set(sys.modules) - set(before):
-            if name.startswith(_PACKAGE) or name in made:
-                del sys.modules[name]
-
-
-@contextmanager
-def old_pipeline_client() -> Iterator[Any]:
-    """The module `pipeline_client`, with its class `PipelineClient`; then all is as it was."""
-    package = f"{_PACKAGE}.pipeline"
-    root: Path = packages.unpacked("paddle-serving-client") / _PACKAGE / "pipeline"
-    before = dict(sys.modules)
-    made: dict[str, ModuleType] = {}
-    for name, place in (
-        (_PACKAGE, root.parent), (package, root), (f"{package}.proto", root / "proto"),
-    ):  # fmt: skip
-        made[name] = ModuleType(name)
-        made[name].__path__ = [str(place)]
-    # Of its server's half, it wants a name that it does not use.
-    made[f"{package}.channel"] = ModuleType(f"{package}.channel")
-    vars(made[f"{package}.channel"])["ChannelDataErrcode"] = None
-    service = ModuleType(f"{package}.proto.pipeline_service_pb2")
-    vars(service).update(messages("../pipeline/proto/pipeline_service"))
-    made[service.__name__] = made["pipeline_service_pb2"] = service
-    vars(made[f"{package}.proto"])["pipeline_service_pb2"] = service
-    sys.modules.update(made)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield importlib.import_module(f"{package}.pipeline_client")
-    finally:
         for name in set(sys.modules) - set(before):
             if name.startswith(_PACKAGE) or name in made:
                 del sys.modules[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import subprocess
 import sys
@@ -13,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import msgspec
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from paddlesrv_client.wire.messages import message
 
-from paddlesrv.models.spec import ModelSpec
-from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
 from tests.protocols.brpc_client import Request, Response, array_of, rows
-from tests.protocols.old_client import messages, old_client, old_pipeline_client
+from tests.protocols.old_client import messages, old_client
 from tests.server.grpc_server import GrpcProcess, grpc_serving
 from tests.server.harness import local_spec, setup
 from tests.standins import linear, nets, serving_conf
@@ -207,109 +203,3 @@ def test_impossible_offsets_are_refused(sequences: GrpcProcess) -> None:
             inputs[-1].set_data_from_numpy(array)
         with pytest.raises(triton.InferenceServerException, match="sequence 1 empty"):
             client.infer("lac", inputs)
-
-
-# -- the pipeline service ------------------------------------------------------------------------
-
-PIPELINE = "baidu.paddle_serving.pipeline_serving"
-
-
-class Echo(Task):
-    """Answers each text with its length."""
-
-    name = "echo"
-    accepts = ("text",)
-
-    async def answer(self, item: TaskInput, options: TaskOptions, runner: Any) -> Length:
-        return Length(str(item.data), len(item.data))
-
-    def example(self) -> TaskInput:
-        return TaskInput("text", "")
-
-
-class Length(msgspec.Struct):
-    text: str
-    length: int
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrpcProcess]:
-    root = tmp_path_factory.mktemp("pipeline")
-    linear.write_onnx(root)
-    spec = local_spec(root, "uci", aliases={"ex": "x", "price": "y"})
-    with grpc_serving(setup(spec, root)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pipeline_client(pipeline: GrpcProcess) -> Iterator[Any]:
-    with old_pipeline_client() as module:
-        client = module.PipelineClient()
-        client.connect([pipeline.address])
-        yield client
-        client._channel.close()
-
-
-@pytest.mark.parametrize("count", [1, 8])
-@pytest.mark.parametrize(
-    "form",
-    [{}, {"pack_tensor_format": True}, {"pack_tensor_format": True, "use_tensor_bytes": True}],
-)
-def test_the_old_pipeline_client_gets_its_answer(
-    pipeline_client: Any, count: int, form: dict
-) -> None:
-    x = features(count)
-    said = pipeline_client.predict({"ex": x, "clientip": "127.0.0.1"}, profile=True, **form)
-    assert (said.err_no, list(said.key)) == (0, ["price"])
-    np.testing.assert_allclose(json.loads(said.value[0]), linear.expected(x), rtol=1e-4, atol=1e-5)
-    (tensor,) = said.tensors
-    assert list(tensor.shape) == [count, 1]
-    np.testing.assert_allclose(
-        list(tensor.float_data), linear.expected(x).ravel(), rtol=1e-4, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize(
-    ("feed", "number", "words"),
-    [
-        ({"z": "1, 2"}, 9, "no input 'z'"),
-        ({"ex": "1, 2"}, 9, "'ex'"),
-        ({"ex": "one"}, 9, "no list of numbers"),
-    ],
-)
-def test_the_pipelines_errors_have_its_numbers(
-    pipeline_client: Any, feed: dict, number: int, words: str
-) -> None:
-    said = pipeline_client.predict({**feed, "clientip": "127.0.0.1"})
-    assert said.err_no == number
-    assert words in said.err_msg
-    assert "[request " in said.err_msg
-
-
-def test_a_task_is_asked_by_its_name(tmp_path: Path) -> None:
-    spec = ModelSpec(name="echo", task="echo", format="pipeline")
-    made = setup(spec, tmp_path, task=Echo(spec, tmp_path))
-    linear.write_onnx(tmp_path)
-    with grpc_serving(made, setup(local_spec(tmp_path, "uci"), tmp_path)) as server:
-        with grpc.insecure_channel(server.address) as channel:
-            stub = channel.unary_unary(
-                f"/{PIPELINE}.PipelineService/inference",
-                response_deserializer=message(f"{PIPELINE}.Response").FromString,
-            )
-            request = message(f"{PIPELINE}.Request")(key=["a", "b"], value=["ab", "c"])
-            unnamed = stub(request.SerializeToString(), timeout=30)
-            assert (unnamed.err_no, "names no model" in unnamed.err_msg) == (9, True)
-            by_header = stub(request.SerializeToString(), timeout=30, metadata=(("model", "echo"),))
-            request.name = "echo"
-            said = stub(request.SerializeToString(), timeout=30)
-            assert said == by_header
-            assert dict(zip(said.key, said.value, strict=True)) == {
-                "text": '["ab","c"]',
-                "length": "[2,1]",
-            }
-            tensors = message(f"{PIPELINE}.Request")(name="echo")
-            tensors.tensors.add(name="a", elem_type=12, str_data=["abc"])
-            assert stub(tensors.SerializeToString(), timeout=30).value[1] == "[3]"
-            request.name = "nothing"
-            assert stub(request.SerializeToString(), timeout=30).err_no == 7
-            assert stub(b"\xff" * 9, timeout=30).err_no == 4

@@ -1,10 +1,12 @@
-"""Paddle Serving's `GeneralModelService` and `PipelineService` over gRPC."""
+"""Paddle Serving over gRPC: its `GeneralModelService` and its `PipelineService`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from paddlesrv.server import general_model, pipeline_form
+import grpc
+
+from paddlesrv.server import general_model, pipeline
 from paddlesrv.server.grpc.calls import Call, Calls, Handlers
 from paddlesrv.server.protocols import paddle_pipeline, paddle_serving
 from paddlesrv.server.refusal import Refusal
@@ -33,24 +35,25 @@ class GeneralModel:
         return paddle_serving.write(answer.response, answer.spec, answer.times)
 
 
-class Pipeline:
-    """The pipeline service's one method. Its errors are answers, with numbers of their own."""
+class Pipelines:
+    """The pipeline service's only method. Its errors are answers, as its clients look for them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def handlers(self, calls: Calls) -> dict[str, Handlers]:
-        """What answers each method of the service."""
-        infer = calls.unary(paddle_pipeline.RequestMessage, self._infer, _pipeline_error)
-        return {paddle_pipeline.SERVICE: {"inference": infer}}
+        """What answers it."""
+        infer = calls.embedded(paddle_pipeline.RequestMessage, self._infer, _error)
+        handler = grpc.unary_unary_rpc_method_handler(infer)
+        return {paddle_pipeline.SERVICE: {paddle_pipeline.METHOD: handler}}
 
     async def _infer(self, request: Any, call: Call) -> Any:
         asked = paddle_pipeline.read(request)
-        model = pipeline_form.choose(self._service, asked, call.metadata(MODEL))
+        model = pipeline.choose(self._service, asked, call.metadata(MODEL))
         call.model = model.name
-        return await pipeline_form.answer(self._service, asked, model, call.timeout())
+        found = await pipeline.answer(self._service, model, asked, call.timeout())
+        return paddle_pipeline.write(found)
 
 
-def _pipeline_error(request: Any, refusal: Refusal) -> Any:
-    number = paddle_pipeline.NO_MESSAGE if request is None else None
-    return paddle_pipeline.write_error(refusal.error, refusal.line, number)
+def _error(_: Any, refusal: Refusal) -> Any:
+    return paddle_pipeline.write_error(refusal.error, refusal.line)

@@ -13,7 +13,7 @@ from paddlesrv.server.grpc import health, open_inference, reflection
 from paddlesrv.server.grpc.calls import Calls
 from paddlesrv.server.grpc.health import Health
 from paddlesrv.server.grpc.open_inference import OpenInference
-from paddlesrv.server.grpc.paddle import GeneralModel, Pipeline
+from paddlesrv.server.grpc.paddle import GeneralModel, Pipelines
 from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.grpc.tensorflow import TensorFlowServing
 from paddlesrv.server.listener import LINGER
@@ -62,7 +62,7 @@ class GrpcServer:
             open_inference.NAME: OpenInference(service, repository).handlers(calls, self._streams),
             **TensorFlowServing(service).handlers(calls),
             **GeneralModel(service).handlers(calls),
-            **Pipeline(service).handlers(calls),
+            **Pipelines(service).handlers(calls),
         }
         names = [*services, health.NAME, *reflection.NAMES]
         self._health = Health(service, frozenset(names))

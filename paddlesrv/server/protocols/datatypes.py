@@ -15,13 +15,17 @@ from paddlesrv.models.tensor import Array
 TO_NUMPY = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "object",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "bytes",
 }  # fmt: skip
-_DTYPES = {name: np.dtype(numpy_name) for name, numpy_name in TO_NUMPY.items()}
+"""By the protocol's name: the name of `TensorSpec.dtype`, numpy's for all but texts."""
+_DTYPES = {name: np.dtype(dtype) for name, dtype in TO_NUMPY.items() if name != "BYTES"}
 _TAKEN_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
 """For each kind of element, the kinds of JSON values that lose nothing in it."""
 
-FROM_NUMPY = {numpy_name: name for name, numpy_name in TO_NUMPY.items()}
+FROM_NUMPY = {dtype: name for name, dtype in TO_NUMPY.items()}
+
+_LENGTH = struct.Struct("<I")
+"""Before each element of BYTES."""
 
 MAX_DIMENSIONS = 16
 """More than any network has; bounds the work on a malformed shape."""
@@ -139,8 +143,26 @@ def from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array
 def to_bytes(data: Array) -> bytes:
     """The bytes of an array, as `from_bytes` reads them."""
     if data.dtype.kind == "O":
-        return b"".join([struct.pack("<I", len(item)) + item for item in data.ravel()])
+        return b"".join([_LENGTH.pack(len(item)) + item for item in data.ravel()])
     return data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def size_of(data: Array) -> int:
+    """How many bytes `to_bytes` makes of an array."""
+    if data.dtype.kind == "O":
+        return sum(map(len, data.ravel())) + _LENGTH.size * data.size
+    return data.nbytes
+
+
+def elements_at(blob: memoryview, offset: int, count: int) -> list[bytes]:
+    """Elements of BYTES that `to_bytes` has written there."""
+    elements = []
+    for _ in range(count):
+        (length,) = _LENGTH.unpack_from(blob, offset)
+        offset += _LENGTH.size
+        elements.append(bytes(blob[offset : offset + length]))
+        offset += length
+    return elements
 
 
 def of_elements(elements: Sequence[bytes], shape: Sequence[int]) -> Array:
@@ -176,7 +198,7 @@ def _elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
     while position < len(blob) and len(elements) < count:
         if position + 4 > len(blob):
             break
-        (length,) = struct.unpack_from("<I", blob, position)
+        (length,) = _LENGTH.unpack_from(blob, position)
         position += 4
         if position + length > len(blob):
             break

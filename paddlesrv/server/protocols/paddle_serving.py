@@ -57,7 +57,7 @@ TYPES = {
     7: ElementType("UINT8", "uint8", "tensor_content"),
     8: ElementType("INT8", "int8", "tensor_content"),
     9: ElementType("BOOL", "bool", "bool_data"),
-    20: ElementType("STRING", "object", "data"),
+    20: ElementType("STRING", "bytes", "data"),
 }
 """By `elem_type`. 6, BF16, has no numpy type; 10 and 11, complex, were never supported."""
 
@@ -228,13 +228,13 @@ def _output(spec: ModelSpec, word: str) -> str | None:
     return next((name for name in (word, spec.aliases.get(word)) if name in names), None)
 
 
-def _alias(spec: ModelSpec, name: str) -> str:
+def alias_of(spec: ModelSpec, name: str) -> str:
     """The name for clients; the network's own where there is no other."""
     return next((alias for alias, own in spec.aliases.items() if own == name), name)
 
 
 def _both(spec: ModelSpec, tensor: TensorSpec) -> str:
-    alias = _alias(spec, tensor.name)
+    alias = alias_of(spec, tensor.name)
     return f"{alias} ({tensor.name})" if alias != tensor.name else alias
 
 
@@ -260,7 +260,7 @@ def write(response: InferResponse, spec: ModelSpec, times: Sequence[int] = ()) -
         kind = TYPES[_code(name, tensor.data)]
         part = output.tensor.add(
             name=name,
-            alias_name=_alias(spec, name),
+            alias_name=alias_of(spec, name),
             elem_type=_CODES[kind.dtype],
             shape=tensor.data.shape,
             lod=tensor.lod or (),
@@ -380,7 +380,7 @@ def encode_json(response: InferResponse, spec: ModelSpec, times: Sequence[int] =
             "elem_type": _CODES[kind.dtype],
             "shape": list(tensor.data.shape),
             "name": name,
-            "alias_name": _alias(spec, name),
+            "alias_name": alias_of(spec, name),
         }
         if tensor.lod is not None:
             part["lod"] = list(tensor.lod)

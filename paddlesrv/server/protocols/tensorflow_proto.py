@@ -15,7 +15,7 @@ from paddlesrv_client.wire.messages import POOL, message
 
 from paddlesrv.errors import InvalidInput, NotFound, PayloadTooLarge
 from paddlesrv.models.spec import ModelSpec, TensorSpec
-from paddlesrv.models.tensor import Array, Tensor
+from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import check_shape, of_elements
 from paddlesrv.server.request import InferRequest, InferResponse
 from paddlesrv.server.validation import LOD_SUFFIX
@@ -45,16 +45,16 @@ _FIELDS = {
     "int32": ("DT_INT32", "int_val"), "int64": ("DT_INT64", "int64_val"),
     "uint8": ("DT_UINT8", "int_val"), "uint16": ("DT_UINT16", "int_val"),
     "uint32": ("DT_UINT32", "uint32_val"), "uint64": ("DT_UINT64", "uint64_val"),
-    "bool": ("DT_BOOL", "bool_val"), "object": ("DT_STRING", "string_val"),
+    "bool": ("DT_BOOL", "bool_val"), "bytes": ("DT_STRING", "string_val"),
     "complex64": ("DT_COMPLEX64", "scomplex_val"), "complex128": ("DT_COMPLEX128", "dcomplex_val"),
 }  # fmt: skip
-"""By numpy's name: TensorFlow's type, and the field of its values."""
+"""By the name of `dtype_name`: TensorFlow's type, and the field of its values."""
 
 _TYPES = POOL.FindEnumTypeByName("tensorflow.DataType")
 _NAMES = {
     _TYPES.values_by_name[word].number: (name, field) for name, (word, field) in _FIELDS.items()
 }
-_SPECIAL = {"bytes": "DT_STRING", "bfloat16": "DT_BFLOAT16"}
+_SPECIAL = {"bfloat16": "DT_BFLOAT16"}
 """Types of a model's tensors by names that are not numpy's."""
 
 
@@ -177,7 +177,7 @@ def decode_tensor(name: str, proto: Any) -> Array:
 
 def fill_tensor(proto: Any, data: Array) -> None:
     """Make a `TensorProto` of an array."""
-    word, field = _FIELDS[data.dtype.name]
+    word, field = _FIELDS[dtype_name(data)]
     proto.dtype = _TYPES.values_by_name[word].number
     dims = proto.tensor_shape.dim
     for size in data.shape:
@@ -191,7 +191,7 @@ def fill_tensor(proto: Any, data: Array) -> None:
 
 
 def _from_content(name: str, dtype: str, shape: list[int], count: int, content: bytes) -> Array:
-    if dtype == "object":
+    if dtype == "bytes":
         raise InvalidInput(
             f"tensor {name!r} has strings in tensor_content", context={"wanted": "string_val"}
         )
@@ -209,7 +209,7 @@ def _from_content(name: str, dtype: str, shape: list[int], count: int, content: 
 
 def _from_values(name: str, dtype: str, values: Any) -> Array:
     """The values that are given, in one dimension."""
-    if dtype == "object":
+    if dtype == "bytes":
         return of_elements(list(values), [len(values)])
     if dtype in ("complex64", "complex128"):
         if len(values) % 2:

@@ -55,25 +55,35 @@ def decode_predict(spec: ModelSpec, version: str | None, body: bytes) -> tuple[I
     if (rows is msgspec.UNSET) == (columns is msgspec.UNSET):
         raise InvalidInput("a predict request has either 'instances' or 'inputs'")
     if rows is not msgspec.UNSET:
-        named = _columns_of(spec, rows)
+        named = columns_of(spec, rows)
     elif isinstance(columns, dict) and not _is_bytes(columns):
         named = columns
     else:
         named = {_only(spec.inputs, spec.name, "input").name: columns}
-    inputs = {}
-    for word, value in named.items():
+    inputs = inputs_of(spec, named)
+    return InferRequest(spec.name, inputs, version=version), rows is not msgspec.UNSET
+
+
+def inputs_of(spec: ModelSpec, columns: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors from nested lists by the names or aliases of inputs, each of its input's type.
+
+    Raises:
+        InvalidInput: there is no such input, or its type does not hold such values.
+    """
+    inputs: dict[str, Tensor] = {}
+    for word, value in columns.items():
         name, datatype = _declared(spec, word)
         if name in inputs:
             raise InvalidInput(f"input {word!r} comes twice")
         inputs[name] = Tensor(_array(word, datatype, value))
-    return InferRequest(spec.name, inputs, version=version), rows is not msgspec.UNSET
+    return inputs
 
 
 def encode_predict(response: InferResponse, by_rows: bool) -> bytes:
     """The body of an answer; with one output, its name is left out."""
     found = {}
     for name, tensor in response.outputs.items():
-        found[name] = _plain(tensor.data)
+        found[name] = plain(tensor.data)
         if tensor.lod is not None:
             found[name + LOD_SUFFIX] = list(tensor.lod)
     if not by_rows:
@@ -144,8 +154,12 @@ def _check_signature(spec: ModelSpec, name: str) -> None:
         )
 
 
-def _columns_of(spec: ModelSpec, rows: list[Any]) -> dict[str, list[Any]]:
-    """Rows turned into columns; each row is an object with every input, or the only one's value."""
+def columns_of(spec: ModelSpec, rows: list[Any]) -> dict[str, list[Any]]:
+    """Rows turned into columns; each row is an object with every input, or the only one's value.
+
+    Raises:
+        InvalidInput: there are none, or they differ in their inputs.
+    """
     if not rows:
         raise InvalidInput("there are no instances")
     if not isinstance(rows[0], dict) or _is_bytes(rows[0]):
@@ -222,7 +236,7 @@ def _with_bytes(name: str, value: Any) -> Any:
     return _bytes(name, value) if _is_bytes(value) else value
 
 
-def _plain(data: Array) -> Any:
+def plain(data: Array) -> Any:
     """Nested lists; bytes that are no text as `{"b64": ...}`."""
     return _texts(data.tolist()) if data.dtype.kind == "O" else data.tolist()
 
