@@ -22,7 +22,8 @@ import pytest
 from tests.cli.program import run
 from tests.cli.servers import Servers
 from tests.protocols.brpc_client import array_of
-from tests.protocols.old_client import messages, old_client, old_pipeline_client
+from tests.protocols.old_client import messages, old_client
+from tests.protocols.old_pipeline import old_pipeline_client
 from tests.server.process import ServerProcess, serve
 from tests.standins import converted, linear
 
@@ -185,14 +186,14 @@ def test_a_pipelines_config_is_served_under_its_old_route(pipeline):
     arguments = (str(pipeline / "config.yml"), "--grpc-port", "0")
     with serve(*arguments, home=pipeline / "home") as server, server.client() as client:
         said = client.post("/housing/prediction", json={"key": ["x"], "value": [text]}).json()
-        with old_pipeline_client() as module:
-            own = module.PipelineClient()
-            own.connect([server.url.removeprefix("http://")])
+        with old_pipeline_client(server.url.removeprefix("http://")) as own:
             numbers = [[float(value) for value in row] for row in x]
             theirs = own.predict(feed_dict={"x": str(numbers)}, fetch=["price"])
         output = "".join(server.output)
     assert (said["err_no"], said["key"]) == (0, ["price"])
-    np.testing.assert_allclose(json.loads(said["value"][0]), linear.expected(x), rtol=1e-4)
+    for value in (said["value"][0], theirs.value[0]):
+        numbers = re.findall(r"-?\d+\.\d+", value)
+        np.testing.assert_allclose(np.float32(numbers), linear.expected(x).ravel(), rtol=1e-4)
     assert (theirs.err_no, list(theirs.key)) == (0, ["price"])
     assert "op.housing.batch_size as max_batch_size: 4" in output
     assert "other keys mean nothing here" in output
