@@ -28,7 +28,7 @@ from paddlesrv.server.metrics import Metrics, ModelMetrics
 from paddlesrv.server.request import InferRequest, InferResponse, Timing
 from paddlesrv.server.scheduler import Limits, Scheduler
 from paddlesrv.server.together import numbered, together
-from paddlesrv.server.validation import check_inputs, fold_offsets
+from paddlesrv.server.validation import check_inputs, fold_offsets, outputs_wanted
 from paddlesrv.server.workers import ForkServer, Worker
 from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
 
@@ -251,13 +251,7 @@ class Service:
         spec = model.setup.spec
         inputs = fold_offsets(spec, request.inputs)
         rows = check_inputs(spec, inputs)
-        wanted = request.outputs or [o.name for o in spec.outputs]
-        for name in request.outputs:
-            if not any(o.name == name for o in spec.outputs):
-                raise InvalidInput(
-                    f"model {spec.name!r} has no output {name!r}",
-                    context={"wanted": ", ".join(o.name for o in spec.outputs)},
-                )
+        wanted = outputs_wanted(spec, request.outputs)
         timing = Timing()
         started = time.monotonic()
         deadline = started + self._seconds(model, request.timeout)

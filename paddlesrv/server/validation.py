@@ -8,6 +8,7 @@ to run; every refusal names the tensor, what came and what was expected.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -96,6 +97,25 @@ def check_inputs(spec: ModelSpec, inputs: dict[str, Tensor], *, trusted: bool = 
             hints=["send fewer rows at a time"],
         )
     return max(rows, 1)
+
+
+def outputs_wanted(spec: ModelSpec, names: Sequence[str]) -> list[str]:
+    """The model's outputs that are asked for, all if none is; offsets come with their output.
+
+    Raises:
+        InvalidInput: a name is none of an output, or of the offsets of one.
+    """
+    if not names:
+        return [output.name for output in spec.outputs]
+    known = {output.name: output.name for output in spec.outputs}
+    known |= {o.name + LOD_SUFFIX: o.name for o in spec.outputs if o.lod_level}
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"model {spec.name!r} has no output {name!r}",
+                context={"wanted": ", ".join(known)},
+            )
+    return list(dict.fromkeys(known[name] for name in names))
 
 
 def check_offsets(name: str, offsets: tuple[int, ...], rows: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from paddlesrv.models.tensor import dtype_name
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY, TO_NUMPY
 
 ROOT = Path(__file__).parents[2] / "clients" / "java"
@@ -117,7 +118,7 @@ def pack(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def wire(data: np.ndarray) -> dict[str, Any]:
     """An array as the driver reads it."""
-    told: dict[str, Any] = {"datatype": FROM_NUMPY[data.dtype.name], "shape": list(data.shape)}
+    told: dict[str, Any] = {"datatype": FROM_NUMPY[dtype_name(data)], "shape": list(data.shape)}
     if data.dtype == object:
         return told | {"strings": [base64.b64encode(item).decode() for item in data.ravel()]}
     little = data.astype(data.dtype.newbyteorder("<"))

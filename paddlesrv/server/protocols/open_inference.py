@@ -231,9 +231,21 @@ def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[st
         blob = to_bytes(data)
         output["parameters"] = {"binary_data_size": len(blob)}
         blobs.append(blob)
+    elif datatype == "BYTES":
+        output["data"] = _texts(name, data)
     else:
         output["data"] = data.ravel().tolist()
     return output
+
+
+def _texts(name: str, data: Array) -> list[str]:
+    try:
+        return [text.decode() for text in data.ravel()]
+    except UnicodeDecodeError:
+        raise InvalidInput(
+            f"output {name!r} has bytes that are no text, which JSON cannot carry",
+            hints=["ask for it as binary data: parameters binary_data: true"],
+        ) from None
 
 
 def read_timeout(value: object) -> float | None:

@@ -74,10 +74,12 @@ def fitted(array: Array, declared: TensorSpec) -> Array:
 
 
 def write_numbers(array: Array) -> str:
-    """As numpy's `repr` has it, however large it is."""
+    """As numpy's `repr` has it, however large it is, and with every digit that tells it."""
     if not array.size:
         return repr(array)
-    text = np.array2string(array, threshold=sys.maxsize, separator=", ", prefix=ARRAY)
+    text = np.array2string(
+        array, threshold=sys.maxsize, floatmode="unique", separator=", ", prefix=ARRAY
+    )
     kind = "" if array.dtype in _IMPLIED else f", dtype={array.dtype.name}"
     return f"{ARRAY}{text}{kind})"
 

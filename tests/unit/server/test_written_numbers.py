@@ -36,11 +36,19 @@ def test_what_numpy_writes_is_read(data: np.ndarray) -> None:
     spec = declared(data.dtype.name, *[-1] * (data.ndim - 1))
     with np.printoptions(threshold=sys.maxsize):
         text = repr(data)
-    # Lines may break elsewhere, which means nothing.
-    assert write_numbers(data).split() == text.split()
     found = read_numbers("x", text, spec)
     assert found.dtype == data.dtype
     np.testing.assert_allclose(found, data, rtol=1e-6)
+
+
+@given(filled)
+def test_what_is_written_is_as_numpy_writes_it_with_every_digit(data: np.ndarray) -> None:
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+        text = repr(data)
+    # Lines may break elsewhere, which means nothing.
+    assert write_numbers(data).split() == text.split()
+    found = read_numbers("x", write_numbers(data), declared(data.dtype.name, *data.shape[1:]))
+    np.testing.assert_array_equal(found, data)
 
 
 @given(filled)
