@@ -135,6 +135,10 @@ RULES = Rules(
     moved={
         "settings": "settings stand in your own file: paddlesrv config path",
         "serve": "its fields stand at the top here; `serve` is for your own file",
+    }
+    | {
+        key: "it is of Paddle Serving's pipelines: paddlesrv serve FILE --dry-run translates it"
+        for key in ("op", "dag", "rpc_port", "http_port", "worker_num", "build_dag_each_worker")
     },
 )
 """How what does not fit in a server's configuration is explained."""
