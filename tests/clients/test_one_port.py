@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.clients import networks
 from tests.clients.askers import curl, ours, paddle, stubs, triton
 from tests.clients.askers.question import NO_HALF, Arrays, Asker, Question
-from tests.clients.java import Driver
+from tests.clients.driver import Driver
 from tests.clients.networks import NUMBERS, PADDLE_SERVING, TABLE
 from tests.server.process import ServerProcess, serve
 from tests.standins import linear
