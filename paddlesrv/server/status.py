@@ -20,7 +20,7 @@ ANSWER_SECONDS = 0.3
 
 Shown = Literal["starting", "ready", "not ready", "no answer", "stopping", "dead"]
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask one that listens so
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask one that listens so
 _SAMPLE = re.compile(r"^(\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
 
 
@@ -100,7 +100,7 @@ def _status(
 
 def _metrics(record: ServerRecord) -> dict[str, list[float]] | None:
     """A server's metrics, over all models; None if it does not answer in time."""
-    host = _EVERYWHERE.get(record.host, record.host)
+    host = EVERYWHERE.get(record.host, record.host)
     connection = http.client.HTTPConnection(host, record.port, timeout=ANSWER_SECONDS)
     if record.url.startswith("https:"):
         # Its certificate is hardly one for the loopback; what it says is shown, and no more.
