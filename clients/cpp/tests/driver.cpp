@@ -52,7 +52,10 @@ std::unique_ptr<BrpcClient> over_brpc(const Json& settings) {
   BrpcOptions options;
   common(options, settings);
   if (const Json* word = settings.find("compression")) {
-    options.compression = word->as_string() == "gzip" ? Compression::gzip : Compression::zlib;
+    const std::string& name = word->as_string();
+    options.compression = name == "gzip"   ? Compression::gzip
+                          : name == "zlib" ? Compression::zlib
+                                           : Compression::none;
   }
   const std::string address = settings.at("brpc").as_string();
   const std::size_t colon = address.rfind(':');
