@@ -108,7 +108,7 @@ PURPOSE: Mapping[str, str] = {
     "tls_key": "The certificate's private key; null: in the same file.",
     "admin": "Whether clients may load and unload models.",
     "max_body_mb": "Larger request bodies are refused with 413.",
-    "max_connections": "Connections open at the same time.",
+    "max_connections": "Connections open at the same time, but for those of `--grpc-port`.",
     "grace_s": "Time for requests in flight after SIGTERM.",
     "load_timeout_s": "A model that loads longer than this has failed.",
     "name": "Catalogue name, alias, or path of a model's directory.",

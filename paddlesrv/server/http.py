@@ -195,7 +195,11 @@ class HttpApplication:
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
         body = await request.body()
         length = request.header(b"inference-header-content-length")
-        inference, forms = open_inference.decode(name, version, body, length)
+        if length == "0":
+            spec = self._service.find(name, version).setup.spec
+            inference, forms = open_inference.decode_raw(spec, version, body)
+        else:
+            inference, forms = open_inference.decode(name, version, body, length)
         response = await self._service.infer(inference)
         content, header_length = open_inference.encode(response, forms)
         if header_length is None:

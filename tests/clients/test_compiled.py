@@ -44,6 +44,16 @@ def test_a_network_s_numbers_are_numpy_s(rows: int, asking: Asking) -> None:
     assert (answer["model"], answer["version"], answer["id"]) == ("linear", "1", "a/ü")
 
 
+def test_compressed_both_ways_it_is_the_same(driver: Driver, clients_server: ServerProcess) -> None:
+    x = features(400)
+    zipped = {"url": clients_server.url, "compress": True, "compress_answers": True}
+    found = driver.infer(zipped, "linear", {"x": x})["outputs"]["y"]
+    np.testing.assert_array_equal(
+        found, driver.infer(clients_server.url, "linear", {"x": x})["outputs"]["y"]
+    )
+    np.testing.assert_allclose(found, linear.expected(x), rtol=1e-4, atol=1e-5)
+
+
 def test_outputs_are_those_asked_for_in_that_order(asking: Asking) -> None:
     wanted = ["out_int8", "out_bool"]
     answer = asking.infer("echo", networks.echoed(2), outputs=wanted)

@@ -414,3 +414,15 @@ def test_nothing_is_left_after_sigkill_of_the_gateway_process(tmp_path: Path) ->
 
 def _metric(text: str, name: str) -> str:
     return next(line.split()[-1] for line in text.splitlines() if line.startswith(name))
+
+
+def test_a_body_may_be_one_tensor_and_nothing_else(client: httpx.Client) -> None:
+    x = np.arange(26, dtype=np.float32).reshape(2, 13)
+    headers = {"inference-header-content-length": "0"}
+    answer = client.post("/v2/models/linear/infer", content=x.tobytes(), headers=headers)
+    header = int(answer.headers["inference-header-content-length"])
+    found = np.frombuffer(answer.content[header:], np.float32)
+    np.testing.assert_allclose(found, linear.expected(x).ravel(), rtol=1e-5)
+    refused = client.post("/v2/models/linear/infer", content=x.tobytes()[:-1], headers=headers)
+    assert refused.status_code == 400
+    assert "'x'" in refused.json()["error"]

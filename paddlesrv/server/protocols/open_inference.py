@@ -7,6 +7,7 @@ INT64 tensor, `NAME.lod`, in both directions.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -15,7 +16,14 @@ import numpy as np
 from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Array, Tensor, dtype_name
-from paddlesrv.server.protocols.datatypes import FROM_NUMPY, from_bytes, from_json, to_bytes
+from paddlesrv.server.protocols.datatypes import (
+    FROM_NUMPY,
+    TO_NUMPY,
+    from_bytes,
+    from_json,
+    of_elements,
+    to_bytes,
+)
 from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import InferRequest, InferResponse
 from paddlesrv.server.statistics import Statistics, Sum
@@ -126,6 +134,49 @@ def decode(
         bool((message.parameters or {}).get("binary_data_output", False)),
     )
     return request, forms
+
+
+def decode_raw(
+    spec: ModelSpec, version: str | None, body: bytes
+) -> tuple[InferRequest, OutputForms]:
+    """A request whose whole body is one tensor's bytes, as a header length of 0 says.
+
+    The tensor's shape is what the bytes make of the model's: rows, or where the model leaves one
+    other side open, that side of a single row. Text is one element. Source: Triton Inference
+    Server, extension_binary_data.md, "Raw Binary Request".
+
+    Raises:
+        InvalidInput: the model has several inputs, or the bytes make no whole rows.
+    """
+    if len(spec.inputs) != 1:
+        raise InvalidInput(
+            f"model {spec.name!r} has {len(spec.inputs)} inputs, and a raw body is one",
+            hints=["send them behind JSON that says what they are"],
+        )
+    (declared,) = spec.inputs
+    datatype = FROM_NUMPY.get(declared.dtype, declared.dtype.upper())
+    if datatype == "BYTES":
+        array = of_elements([body], [1] * max(1, len(declared.shape)))
+    else:
+        size = np.dtype(declared.dtype).itemsize if datatype in TO_NUMPY else 0
+        array = from_bytes(declared.name, datatype, _raw_shape(declared, body, size), body)
+    request = InferRequest(spec.name, {declared.name: Tensor(array)}, version=version)
+    return request, OutputForms({}, True)
+
+
+def _raw_shape(declared: TensorSpec, body: bytes, size: int) -> list[int]:
+    count = len(body) // size if size else 0
+    shape = list(declared.shape)
+    if declared.batching != "whole":
+        shape[:1] = [1 if any(side < 0 for side in shape[1:]) else -1]
+    known = math.prod(side for side in shape if side >= 0)
+    if shape.count(-1) > 1 or count % known or count * size != len(body) or not count:
+        raise InvalidInput(
+            f"a raw body of {len(body)} bytes makes no tensor {declared.name!r}",
+            context={"wanted": f"{declared.dtype} {list(declared.shape)}"},
+            hints=["send it behind JSON that says its shape"],
+        )
+    return [count // known if side < 0 else side for side in shape]
 
 
 def encode(response: InferResponse, forms: OutputForms) -> tuple[bytes, int | None]:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from paddlesrv.errors import InvalidInput
+from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.models.tensor import Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import FROM_NUMPY, TO_NUMPY, to_bytes
-from paddlesrv.server.protocols.open_inference import OutputForms, decode, encode
+from paddlesrv.server.protocols.open_inference import OutputForms, decode, decode_raw, encode
 from paddlesrv.server.request import InferResponse
 from tests.unit.server.damage import damaged
 
@@ -153,3 +154,40 @@ def test_wrong_fields_are_refused_or_another_request(data: st.DataObject) -> Non
     ] = odd
     with contextlib.suppress(InvalidInput):
         decode("m", None, json.dumps(message).encode(), None)
+
+
+def one(dtype: str, *shape: int) -> ModelSpec:
+    tensor = TensorSpec(name="x", dtype=dtype, shape=shape)  # type: ignore[arg-type]
+    return ModelSpec(name="m", task="tensors", format="onnx", inputs=(tensor,))
+
+
+@given(any_type.filter(lambda x: x.dtype != object and x.ndim > 1 and x.size > 0))
+def test_a_raw_body_is_the_only_input(x: np.ndarray) -> None:
+    name = dtype_name(x)
+    request, forms = decode_raw(one(name, -1, *x.shape[1:]), None, to_bytes(x))
+    same(request.inputs["x"].data, x)
+    assert forms.binary("y")
+    row = x[:1]
+    request, _ = decode_raw(one(name, -1, *x.shape[1:-1], -1), None, to_bytes(row))
+    same(request.inputs["x"].data, row)
+
+
+def test_a_raw_body_of_text_is_one_element() -> None:
+    request, _ = decode_raw(one("bytes", -1, 1), "1", b"a text")
+    assert request.inputs["x"].data.tolist() == [[b"a text"]]
+
+
+@pytest.mark.parametrize(
+    ("spec", "body"),
+    [
+        (one("float32", -1, 3), b"1234"),
+        (one("float32", -1, 3), b"123"),
+        (one("float32", -1, 3), b""),
+        (one("float32", -1, -1, -1), b"1234"),
+        (one("bfloat16", -1, 3), b"123456"),
+        (ModelSpec(name="m", task="tensors", format="onnx", inputs=()), b"1234"),
+    ],
+)
+def test_a_raw_body_that_makes_no_tensor_is_refused(spec: ModelSpec, body: bytes) -> None:
+    with pytest.raises(InvalidInput, match="raw body"):
+        decode_raw(spec, None, body)
