@@ -85,7 +85,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         [java.tool("javac"), "--release", "11", "-d", place / "classes", *java.sources(java.MAIN)],
         [java.tool("jar"), "--create", "--file", jar, "-C", place / "classes", "."],
         ["cmake", "-S", ROOT / "clients" / "cpp", "-B", place / "build",
-         "-DPADDLESRV_CLIENT_EXAMPLES=OFF", "-DCMAKE_INSTALL_LIBDIR=lib",
+         "-DPADDLESRV_CLIENT_EXAMPLES=OFF", "-DCMAKE_BUILD_TYPE=Debug",
+         "-DCMAKE_INSTALL_LIBDIR=lib",
          f"-DCMAKE_INSTALL_PREFIX={place / 'cpp'}"],
         ["cmake", "--build", place / "build", "--target", "install", "-j2"],
     ):  # fmt: skip
@@ -95,22 +96,28 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def served(
-    bench: Bench, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[ServerProcess, Path]]:
-    """A server of stand-ins and of own models, and a directory in which it was started."""
-    place = tmp_path_factory.mktemp("served")
-    with on_the_web(add_packages(zoo.mirror(place / "mirror", KEYS))) as mirror:
+def served(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of stand-ins, which have tasks."""
+    mirror = add_packages(zoo.mirror(tmp_path_factory.mktemp("mirror"), KEYS))
+    with on_the_web(mirror) as url:
         for model in (*PICTURES, *OTHERS):
-            ended = run(bench.home, "get", model, PADDLESRV_MIRROR=mirror)
+            ended = run(bench.home, "get", model, PADDLESRV_MIRROR=url)
             assert ended.returncode == 0, ended.stderr
+    with serve(*PICTURES, *OTHERS, home=bench.home) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of own models, served by their paths: bRPC finds each by its inputs."""
+    place = tmp_path_factory.mktemp("own")
     write_odd(place / "odd")
     networks.write_echo(place / "echo")
     networks.write_echo(place / "narrow", networks.PADDLE_SERVING)
     networks.write_sequences(place / "sequences")
-    own = [str(place / name) for name in ("odd", "echo", "narrow", "sequences")]
-    with serve(*PICTURES, *OTHERS, *own, home=bench.home) as server:
-        yield server, place
+    paths = [str(place / name) for name in ("odd", "echo", "narrow", "sequences")]
+    with serve(*paths, home=bench.home) as server:
+        yield server
 
 
 def expected(bench: Bench, model: str, question: str, server: ServerProcess) -> dict[str, Any]:
@@ -139,13 +146,12 @@ def shown(answer: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("model", [*PICTURES, *OTHERS])
 def test_a_program_gets_what_predict_gets(model, language, bench, served, tmp_path):
-    server, _ = served
     question = OTHERS.get(model, "")
     if model in PICTURES:
         (row,) = (row for row in rows(PICTURES[model]) if row.model == model)
         (tmp_path / "picture.png").write_bytes(row.inputs[0])
         question = str(tmp_path / "picture.png")
-    known = expected(bench, model, question, server)
+    known = expected(bench, model, question, served)
     said = bench.ask(tmp_path, model, "--lang", language)
     if language == "curl":
         assert json.loads(said)["results"] == known["results"]
@@ -155,7 +161,7 @@ def test_a_program_gets_what_predict_gets(model, language, bench, served, tmp_pa
 
 
 @pytest.mark.parametrize("model", ["ch_ppocr_mobile_v2.0", "lac", "odd"])
-def test_what_curl_is_asked_with_can_be_pasted_into_a_shell(model, bench, served, tmp_path):
+def test_what_curl_is_asked_with_can_be_pasted_into_a_shell(model, bench, served, own, tmp_path):
     """An interactive one, which has a history, and takes `!` for it."""
     (row,) = (row for row in rows("reading") if row.model == "ch_ppocr_mobile_v2.0")
     (tmp_path / "picture.png").write_bytes(row.inputs[0])
@@ -182,7 +188,7 @@ TENSORS = [
 
 
 @pytest.mark.parametrize(("language", "protocol"), TENSORS)
-def test_own_tensors_go_under_whatever_names_they_have(language, protocol, bench, served, tmp_path):
+def test_own_tensors_go_under_whatever_names_they_have(language, protocol, bench, own, tmp_path):
     said = bench.ask(tmp_path, "odd", "--lang", language, "--protocol", protocol)
     if language == "curl":
         assert json.loads(said)["outputs"][0]["data"] == [3.0, 2.0, 0.0]
@@ -191,7 +197,7 @@ def test_own_tensors_go_under_whatever_names_they_have(language, protocol, bench
 
 
 @pytest.mark.parametrize(("language", "protocol"), TENSORS)
-def test_sequences_go_with_their_offsets(language, protocol, bench, served, tmp_path):
+def test_sequences_go_with_their_offsets(language, protocol, bench, own, tmp_path):
     said = bench.ask(tmp_path, "sequences", "--lang", language, "--protocol", protocol)
     known = networks.TABLE[[1, 1, 1]].ravel().tolist()
     found = json.loads(said)["outputs"][0]["data"] if language == "curl" else words(said)[-6:]
@@ -199,7 +205,7 @@ def test_sequences_go_with_their_offsets(language, protocol, bench, served, tmp_
 
 
 @pytest.mark.parametrize(("language", "protocol"), TENSORS[1:])
-def test_a_tensor_of_every_type_goes_and_comes(language, protocol, bench, served, tmp_path):
+def test_a_tensor_of_every_type_goes_and_comes(language, protocol, bench, own, tmp_path):
     model, types = "echo", networks.NUMBERS
     if protocol == "brpc":
         model, types = "narrow", networks.PADDLE_SERVING
@@ -213,7 +219,7 @@ def test_a_tensor_of_every_type_goes_and_comes(language, protocol, bench, served
         assert [{"True": 1.0, "true": 1.0}.get(w, w) for w in found[: networks.WIDTH]] == values
 
 
-def test_what_a_language_cannot_carry_is_refused_with_what_can(bench, served):
+def test_what_a_language_cannot_carry_is_refused_with_what_can(bench, served, own):
     for arguments, possible in (
         (("echo",), "--lang python, java or cpp"),
         (("echo", "--lang", "python", "--protocol", "brpc"), "--protocol http"),
@@ -225,13 +231,19 @@ def test_what_a_language_cannot_carry_is_refused_with_what_can(bench, served):
         assert possible in ended.stderr
 
 
-def test_a_running_server_is_found_by_what_it_serves(bench, served):
-    server, place = served
-    assert bench.config("lac")["url"] == server.url
-    assert bench.config("odd")["url"] == server.url, "it is served by its path"
-    assert bench.config(str(place / "odd"))["url"] == server.url
+def test_a_running_server_is_found_by_what_it_serves(bench, served, own):
+    assert bench.config("lac")["url"] == served.url
+    assert bench.config("odd")["url"] == own.url, "a model that was named by its path"
     assert bench.config("MobileNetV1")["url"] == "http://127.0.0.1:9393", "nobody serves it"
     assert bench.config("lac", "--url", "10.0.0.5:80/")["url"] == "http://10.0.0.5:80"
+
+
+def test_a_program_alone_is_printed_and_json_has_the_same(bench, served):
+    told = bench.config("lac", "--lang", "python")
+    printed = run(bench.home, "client-config", "lac", "--lang", "python")
+    assert printed.stdout == told["files"]["ask.py"]
+    assert printed.stderr == ""
+    assert set(told) == {"schema", "model", "language", "protocol", "url", "files", "run"}
 
 
 def test_tensors_of_a_task_model_have_the_networks_own_names_and_shapes(bench, served, tmp_path):

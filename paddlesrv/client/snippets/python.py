@@ -8,6 +8,7 @@ from paddlesrv.client.snippets.examples import ExampleTensor
 from paddlesrv.client.snippets.question import Question, Spoken
 from paddlesrv.errors import UsageError
 
+_BRPC_NOTE = "# bRPC names no model: the server finds the one that has these inputs."
 _TYPES = {"bool": "np.bool_", "bytes": "object"}
 
 
@@ -31,6 +32,7 @@ class Python:
             "package": "[grpc]" if question.protocol == "grpc" else "",
             "client": ", ".join([string(question.url), *spoken]),
             "model": string(question.model),
+            "note": _BRPC_NOTE if question.protocol == "brpc" else "",
             "text": string(question.text),
             "features": "\n".join(f"{string(name)}: {json.dumps(v)}," for name, v in rows),
             "inputs": "\n".join(_tensor(each) for each in question.inputs),
