@@ -16,7 +16,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ class Target:
     url: str
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,37 @@ def _wrk(target: Target, connections: int, seconds: float) -> Report:
 # -- our own -------------------------------------------------------------------------------------
 
 
+Reader = Callable[[bytes], "tuple[int, bool] | None"]
+"""The length of the answer that a buffer begins with, and whether it is a good one; None: more is
+to come."""
+
+
+def http_answer(buffer: bytes) -> tuple[int, bool] | None:
+    """A `Reader` of HTTP/1.1.
+
+    Raises:
+        RuntimeError: an answer does not say how long it is.
+    """
+    head = buffer.find(b"\r\n\r\n")
+    if head < 0:
+        return None
+    headers = buffer[:head].lower()
+    start = headers.find(b"content-length:")
+    if start < 0:
+        raise RuntimeError("an answer without content-length")
+    end = headers.find(b"\r\n", start)
+    length = head + 4 + int(headers[start + 15 : end if end > 0 else None])
+    return (length, headers.startswith(b"http/1.1 200")) if len(buffer) >= length else None
+
+
 class _Connection(asyncio.Protocol):
     """Sends the request, waits for the whole answer, and again until the time is over."""
 
-    def __init__(self, request: bytes, until: float, times: list[float]) -> None:
+    def __init__(self, request: bytes, read: Reader, until: float, times: list[float]) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.errors = 0
         self._request = request
+        self._read = read
         self._until = until
         self._times = times
         self._buffer = b""
@@ -125,21 +151,16 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0:
+        try:
+            answer = self._read(self._buffer)
+        except RuntimeError as error:
+            self._stop(error)
             return
-        headers = self._buffer[:head].lower()
-        start = headers.find(b"content-length:")
-        if start < 0:
-            self._stop(RuntimeError("an answer without content-length"))
-            return
-        end = headers.find(b"\r\n", start)
-        length = int(headers[start + 15 : end if end > 0 else None])
-        if len(self._buffer) < head + 4 + length:
+        if answer is None:
             return
         now = time.perf_counter()
         self._times.append(now - self._sent)
-        if not headers.startswith(b"http/1.1 200"):
+        if not answer[1]:
             self.errors += 1
         self._buffer = b""
         if now < self._until:
@@ -171,18 +192,36 @@ def _own(target: Target, connections: int, seconds: float) -> Report:
 
 async def _load(target: Target, connections: int, seconds: float) -> Report:
     parts = urlsplit(target.url)
-    head = (
-        f"POST {parts.path or '/'} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
-        f"content-type: {target.content_type}\r\ncontent-length: {len(target.body)}\r\n\r\n"
-    )
-    request = head.encode() + target.body
+    assert parts.hostname is not None
+    assert parts.port is not None
+    address = parts.hostname, parts.port
+    return await load(address, request_of(target), http_answer, connections, seconds)
+
+
+def request_of(target: Target) -> bytes:
+    """The bytes of an HTTP request."""
+    parts = urlsplit(target.url)
+    lines = {
+        "host": parts.netloc,
+        "content-type": target.content_type,
+        "content-length": len(target.body),
+        **target.headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"POST {parts.path or '/'} HTTP/1.1\r\n{head}\r\n".encode() + target.body
+
+
+async def load(
+    address: tuple[str, int], request: bytes, read: Reader, connections: int, seconds: float
+) -> Report:
+    """Send the same bytes on each connection, again whenever they are answered."""
     loop = asyncio.get_running_loop()
     times: list[float] = []
     started = time.perf_counter()
     all_connections = []
     for _ in range(connections):
         _, connection = await loop.create_connection(
-            lambda: _Connection(request, started + seconds, times), parts.hostname, parts.port
+            lambda: _Connection(request, read, started + seconds, times), *address
         )
         all_connections.append(connection)
     await asyncio.gather(*(c.done for c in all_connections))

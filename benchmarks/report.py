@@ -31,13 +31,13 @@ def table(
 ) -> str:
     """What a person wants to see of a run; `unit` says what the rates in process count."""
     summary = summarise(points)
-    head = f"{'system':<12}{'conns':>6}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}"
+    head = f"{'system':<19}{'conns':>6}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}"
     head += f"{'cpu us/req':>12}{'errors':>8}{'ours/it':>9}"
     lines = [head, "-" * len(head)]
     for row in summary:
         ratio = f"{row['ours_over_it']:.2f}" if row["ours_over_it"] else ""
         lines.append(
-            f"{row['system']:<12}{row['connections']:>6}{row['rate']:>9.0f}{row['p50_ms']:>9.2f}"
+            f"{row['system']:<19}{row['connections']:>6}{row['rate']:>9.0f}{row['p50_ms']:>9.2f}"
             f"{row['p99_ms']:>9.2f}{row['cpu_us']:>12.0f}{row['errors']:>8}{ratio:>9}"
         )
     for count, rates in in_process.items():

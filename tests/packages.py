@@ -68,6 +68,12 @@ _PINNED = (
         "3.9",
     ),
     Package(
+        "paddle-serving-server",
+        "0.9.0",
+        "paddle_serving_server-0.9.0-py3-none-any.whl",
+        "85f741fd12d210fd5abe8607c6156e1c6597da7ca8fc7eadee99aaccb24d33c3",
+    ),
+    Package(
         "paddleclas",
         "2.6.0",
         "paddleclas-2.6.0-py3-none-any.whl",

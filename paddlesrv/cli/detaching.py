@@ -115,7 +115,8 @@ def start_detached(
     assert record.log is not None, "a detached server has a log"
     # A directory means the same wherever it is read.
     models = tuple(
-        replace(model.config, name=str(model.directory or model.config.name)) for model in located
+        replace(model.config, path=str(model.directory)) if model.directory else model.config
+        for model in located
     )
     job = Job(
         settings=shell.settings,

@@ -17,12 +17,13 @@ from paddlesrv.cli.command import command
 from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.shell import Shell
-from paddlesrv.errors import Busy, UsageError
+from paddlesrv.errors import Busy
 
 if TYPE_CHECKING:
     from paddlesrv.engines.devices import DeviceInfo
     from paddlesrv.server.config import ServerConfig
     from paddlesrv.server.locate import Located
+    from paddlesrv.server.pipeline_translation import Translation
     from paddlesrv.server.ports import Ports
     from paddlesrv.server.records import Claim, ServerRecord
     from paddlesrv.server.run import Started
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv serve ocr -d --name reader",
             "paddlesrv serve ./my_model --dry-run",
             "paddlesrv serve --config paddlesrv.yaml",
+            "paddlesrv serve config.yml --dry-run",
         ],
     )(serve)
 
@@ -54,7 +56,8 @@ def serve(
         list[str] | None,
         typer.Argument(
             metavar="MODEL...",
-            help="Names, aliases, or directories with a model; none: ./paddlesrv.yaml.",
+            help="Names, aliases, directories with a model, or a config file (of Paddle Serving's "
+            "pipelines as well); none: ./paddlesrv.yaml.",
         ),
     ] = None,
     config: Annotated[
@@ -112,7 +115,9 @@ def serve(
         max_queue=max_queue,
         timeout_s=timeout,
     )
-    base, open_engine = _base(shell, models or [], config)
+    from paddlesrv.cli.configured import configured
+
+    base = configured(shell, models or [], config, dry_run)
     limits = options.Limits(
         host=host,
         port=port,
@@ -124,38 +129,13 @@ def serve(
         max_body_mb=max_body,
         grace_s=grace,
     )
-    asked = limits.applied(replace(base, models=running.applied(base.models)))
-    source = ["--config", str(config)] if config is not None else models or []
-    if open_engine and engine is None:
+    asked = limits.applied(replace(base.config, models=running.applied(base.config.models)))
+    if base.open_engine and engine is None:
         from paddlesrv.server.locate import with_engines
 
         asked = with_engines(asked, shell.catalogue, shell.store)
-    again = shlex.join(["paddlesrv", "serve", *source, *(["-d"] if detach else [])])
-    return _Start(shell, asked, again, name, detach).run(dry_run)
-
-
-def _base(shell: Shell, models: Sequence[str], config: Path | None) -> tuple[ServerConfig, bool]:
-    """What is served before flags are looked at, and whether nobody has named an engine."""
-    from paddlesrv.server.defaults import PROJECT_FILE, defaults, find_project, untrusted
-
-    if models and config is not None:
-        raise UsageError(
-            "names of models and --config together",
-            hints=[f"put {', '.join(models)} into {config}, or leave --config out"],
-        )
-    project = find_project(config, asked=not models)
-    if project is None and not models:
-        raise UsageError(
-            f"no model named, and there is no ./{PROJECT_FILE}",
-            hints=["see what there is: paddlesrv list", "then: paddlesrv serve MODEL"],
-        )
-    if project is None and (doubt := untrusted(PROJECT_FILE)):
-        shell.output.warning(f"./{PROJECT_FILE} {doubt}, and is not read")
-    found = defaults(shell.in_force.file, project)
-    if models and (decided := found.decided_by_file(models)):
-        # Nobody named the file: it must not decide unseen where the server listens.
-        shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
-    return found.configuration(models), bool(models) and found.origins["engine"] == "default"
+    again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
+    return _Start(shell, asked, again, name, detach, base.translation).run(dry_run)
 
 
 class _Start:
@@ -168,6 +148,7 @@ class _Start:
         command: str,
         name: str | None,
         detach: bool,
+        translation: Translation | None = None,
     ) -> None:
         self._shell = shell
         self._out = shell.output
@@ -175,6 +156,7 @@ class _Start:
         self._command = command
         self._name = name
         self._detach = detach
+        self._translation = translation
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
@@ -353,6 +335,9 @@ class _Start:
         devices: Sequence[DeviceInfo],
         called: str,
     ) -> None:
+        from paddlesrv.cli.configured import record
+
+        told = self._translation
         address = f"http://{self._config.host}:{self._config.port}"
 
         def human() -> None:
@@ -370,6 +355,7 @@ class _Start:
                 "url": address,
                 "models": [model.config for model in located],
                 "missing": list(missing),
+                **({"translation": record(told)} if told is not None else {}),
             },
             names=[model.config.name for model in located],
             human=human,

@@ -15,6 +15,7 @@ from paddlesrv.importing.export_config import ExportConfig, find_config
 from paddlesrv.importing.fitting import TENSORS, check_task, class_count, with_roles
 from paddlesrv.importing.origin import Origin, unreadable
 from paddlesrv.importing.trial import TIMEOUT_SECONDS, Trial, run_trial, with_true_types
+from paddlesrv.models import serving_conf
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.tasks import make_task
 from paddlesrv.zoo.digests import CHUNK_BYTES, sha256_of
@@ -54,6 +55,11 @@ class Draft:
         self.size_bytes = 0
         self.told: list[str] = []
         self.warnings: list[str] = []
+        self.warnings += [f"{serving_conf.FILE_NAME}: {doubt}" for doubt in origin.doubts]
+        other = {alias: name for alias, name in origin.aliases.items() if alias != name}
+        if other:
+            told = ", ".join(f"{alias} ({name})" for alias, name in other.items())
+            self.told.append(f"clients of Paddle Serving call its tensors {told}")
         signature = origin.signature
         config = find_config(origin.directory)
         task = self._task(config)

@@ -22,13 +22,13 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import NotFound, UsageError
 from paddlesrv.importing.draft import Draft, Wish
 from paddlesrv.importing.fitting import check_task, task_name
-from paddlesrv.importing.origin import default_name, find_origin
+from paddlesrv.importing.origin import find_origin
 from paddlesrv.importing.trial import Trial
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.digests import sha256_of
 from paddlesrv.zoo.disk import clean_disk_errors
-from paddlesrv.zoo.names import as_name
+from paddlesrv.zoo.names import as_name, default_name
 from paddlesrv.zoo.progress import Observer, SilentObserver
 from paddlesrv.zoo.store import (
     IMPORTED,

@@ -16,18 +16,10 @@ from paddlesrv.importing.refusals import Kind, recognise, refusal, refused_among
 from paddlesrv.models import layout, serving_conf
 from paddlesrv.models.signature import Signature, read_signature
 from paddlesrv.models.spec import Format
-from paddlesrv.models.wire import Malformed
 from paddlesrv.zoo.archive import extract
 from paddlesrv.zoo.members import is_archive
 
-CLIENT_CONF = "serving_client_conf.prototxt"
 _SHOWN = 8
-_ARCHIVE_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", ".whl")
-# What exporters call every network: the directory says more.
-_GENERIC = frozenset(
-    {"inference", "model", "__model__", "params", "__params__", "serving_server",
-     "serving_client", "inference_model", "best_model", "output", "export"}
-)  # fmt: skip
 
 
 class Origin(NamedTuple):
@@ -41,20 +33,8 @@ class Origin(NamedTuple):
     """Whether the files are ours to move away."""
     ignored: tuple[str, ...]
     """Files that are no part of it and that somebody may have expected to be."""
-
-
-def default_name(path: Path) -> str:
-    """What a path is called, without what exporters call every network."""
-    name = path.name
-    if not path.is_dir():
-        if path.suffix == ".whl":
-            name = name.partition("-")[0]
-        else:
-            ending = next((end for end in _ARCHIVE_SUFFIXES if name.endswith(end)), path.suffix)
-            name = name.removesuffix(ending)
-    if name in _GENERIC and path.parent != path:
-        return default_name(path.parent)
-    return name
+    doubts: tuple[str, ...] = ()
+    """Where Paddle Serving's config says something else than the network."""
 
 
 def find_origin(path: Path, scratch: Path) -> Origin:
@@ -135,6 +115,7 @@ def _of_directory(directory: Path, path: Path) -> Origin:
     # Paddle 2 wrote this one beside the parameters; nobody reads it, and nobody misses it.
     refused = refused_among(one for one in others if not one.name.endswith(".pdiparams.info"))
     if not programs:
+        layout.refuse_encrypted(others)
         raise _nothing(directory, path, refused)
     networks = layout.networks(programs)
     if len(networks) > 1:
@@ -154,7 +135,9 @@ def _read(program: Path, *, unpacked: bool = False, ignored: Sequence[str] = ())
     for alias, name in _client_aliases(directory).items():
         if name in names:
             aliases.setdefault(alias, name)
-    return Origin(directory, signature, aliases, unpacked, tuple(ignored))
+    conf = serving_conf.read(directory)
+    doubts = serving_conf.doubts(conf, signature.inputs) if conf is not None else []
+    return Origin(directory, signature, aliases, unpacked, tuple(ignored), tuple(doubts))
 
 
 def _check_place(directory: Path, name: str, kind: Format) -> None:
@@ -170,15 +153,11 @@ def _check_place(directory: Path, name: str, kind: Format) -> None:
 def _client_aliases(directory: Path) -> dict[str, str]:
     """What Paddle Serving's client half of an export says, which lies beside the server half."""
     places = [directory, *(directory.parent / name for name in ("serving_client", "client"))]
-    path = next((p / CLIENT_CONF for p in places if (p / CLIENT_CONF).is_file()), None)
-    if path is None:
-        return {}
-    try:
-        with path.open("rb") as file:
-            conf = serving_conf.parse(file.read(serving_conf.SIZE_MAX_BYTES + 1))
-    except Malformed as error:
-        raise IntegrityError(f"{path.name} is damaged: {error}") from error
-    return {variable.alias: variable.name for variable in (*conf.feeds, *conf.fetches)}
+    for place in places:
+        conf = serving_conf.read(place, serving_conf.CLIENT_FILE_NAME)
+        if conf is not None:
+            return {variable.alias: variable.name for variable in (*conf.feeds, *conf.fetches)}
+    return {}
 
 
 def _nothing(directory: Path, path: Path, refused: list[tuple[Path, Kind]]) -> UsageError:

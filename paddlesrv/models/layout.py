@@ -9,16 +9,19 @@ NAME.onnx                            ONNX
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from paddlesrv.errors import IntegrityError, NotFound
+from paddlesrv.errors import IntegrityError, NotFound, UsageError
 from paddlesrv.models.pir import is_pir
 from paddlesrv.models.spec import Format
 
 PARAMS_SUFFIX = ".pdiparams"
 COMBINED_PARAMS = ("__params__", "params")
+ENCRYPTED = ("encrypt_model", "encrypt_params")
+"""What Paddle Serving's converter calls a program and parameters that it has encrypted."""
 
 _DEPTH_MAX = 4  # archives wrap a model in a directory or two
 _ENTRIES_MAX = 20_000
@@ -49,10 +52,12 @@ def find_program(directory: Path) -> tuple[Format, Path]:
     Raises:
         NotFound: the directory does not exist.
         IntegrityError: no program is there, only pickled weights are, or several programs are.
+        UsageError: the program is encrypted.
     """
     programs, others = nearest_programs(directory)
     if programs:
         return _preferred(directory, programs)
+    refuse_encrypted(others)
     pickles = [path for path in others if path.suffix in _PICKLES]
     if pickles:
         raise pickle_refused(pickles[0])
@@ -145,6 +150,37 @@ def check_params(path: Path) -> None:
     # Parameters begin with a 32-bit version number, 0 so far; a pickle with its protocol opcode.
     if head[0] == 0x80 and head[1:] in (b"\2", b"\3", b"\4", b"\5"):
         raise pickle_refused(path)
+
+
+def refuse_encrypted(files: Iterable[Path]) -> None:
+    """Refuse what Paddle Serving's converter encrypted, with the way to what it was.
+
+    Raises:
+        UsageError: such a program is among the files.
+    """
+    path = next((path for path in files if path.name in ENCRYPTED), None)
+    if path is None:
+        return
+    directory = str(path.parent)
+    key = str(path.with_name("key")) if path.with_name("key").is_file() else "KEY_FILE"
+    code = (
+        "from paddle.base import core; from pathlib import Path; "
+        f"d = Path({directory!r}); k = core.CipherUtils.read_key_from_file({key!r}); "
+        "c = core.CipherFactory.create_cipher(); "
+        "[(d / b).write_bytes(c.decrypt_from_file(k, str(d / a))) for a, b in "
+        "(('encrypt_model', '__model__'), ('encrypt_params', '__params__'))]"
+    )
+    raise UsageError(
+        f"the model in {directory} is encrypted, and cannot be read",
+        context={
+            "found": path.name,
+            "why": "the ancestor's server was sent the key by its clients; this one is not",
+        },
+        hints=[
+            f"decrypt it with the key: python -c {shlex.quote(code)}",
+            f"then: paddlesrv import {shlex.quote(directory)}",
+        ],
+    )
 
 
 def missing(program: Path, names: Iterable[str]) -> list[str]:

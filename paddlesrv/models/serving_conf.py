@@ -1,23 +1,35 @@
 """`serving_server_conf.prototxt`: the names by which Paddle Serving's clients call tensors.
 
-A text protobuf of one message: GeneralModelConfig{repeated feed_var, repeated fetch_var}, each
-{name, alias_name, is_lod_tensor, feed_type | fetch_type, repeated shape}. Shapes are without the
-batch dimension. Format: https://protobuf.dev/reference/protobuf/textformat-spec/
+One message, as text and, in `serving_server_conf.stream.prototxt`, as bytes:
+GeneralModelConfig{repeated feed_var=1, repeated fetch_var=2}, each {name=1, alias_name=2,
+is_lod_tensor=3, feed_type | fetch_type=4, repeated shape=5}. Shapes are without the batch
+dimension and all others that are open. Source: PaddlePaddle/Serving v0.7.0,
+core/configure/proto/general_model_config.proto and python/paddle_serving_client/io. Format of the
+text: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from paddlesrv.errors import IntegrityError
+from paddlesrv.models import wire
+from paddlesrv.models.spec import DType, TensorSpec
 from paddlesrv.models.wire import Malformed
 
 FILE_NAME = "serving_server_conf.prototxt"
+CLIENT_FILE_NAME = "serving_client_conf.prototxt"
 SIZE_MAX_BYTES = 1 << 20
 _DEPTH_MAX = 8
+_TYPES: dict[int, DType] = {
+    0: "int64", 1: "float32", 2: "int32", 3: "float64", 4: "int16", 5: "float16", 6: "bfloat16",
+    7: "uint8", 8: "int8", 9: "bool",
+}  # fmt: skip
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:\s|\#[^\n]*)+)
@@ -44,6 +56,99 @@ class ServingConf(msgspec.Struct, frozen=True):
 
     feeds: tuple[Variable, ...]
     fetches: tuple[Variable, ...]
+
+
+def read(directory: Path, name: str = FILE_NAME) -> ServingConf | None:
+    """The config in a directory, from its text or else from its bytes; None if neither is there.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
+    stem, _, suffix = name.rpartition(".")
+    for path, reader in (
+        (directory / name, parse),
+        (directory / f"{stem}.stream.{suffix}", decode),
+    ):
+        if path.is_file():
+            try:
+                with path.open("rb") as file:
+                    return reader(file.read(SIZE_MAX_BYTES + 1))
+            except Malformed as error:
+                raise IntegrityError(f"{path.name} is damaged: {error}") from error
+    return None
+
+
+def doubts(conf: ServingConf, inputs: Sequence[TensorSpec]) -> list[str]:
+    """Where the config says something else of the inputs than the network; the network is right.
+
+    Clients go by their copy of the config, so these are what they will send and be refused.
+    """
+    own = {tensor.name: tensor for tensor in inputs}
+    fetched = {fetch.alias for fetch in conf.fetches}
+    found = [
+        f"it calls both an input and an output {feed.alias!r}: feed it as {feed.name!r}"
+        for feed in conf.feeds
+        if feed.alias in fetched
+    ]
+    for feed in conf.feeds:
+        tensor = own.get(feed.name)
+        if tensor is None:
+            found.append(f"it feeds {feed.name!r}, which the network has not")
+            continue
+        said = _TYPES.get(feed.type_code, f"type {feed.type_code}")
+        if said != tensor.dtype:
+            found.append(f"it feeds {feed.alias!r} as {said}, the network takes {tensor.dtype}")
+        if feed.is_lod != bool(tensor.lod_level):
+            words = ("a sequence", "no sequence") if feed.is_lod else ("no sequence", "one")
+            found.append(f"to it, {feed.alias!r} is {words[0]}, to the network {words[1]}")
+        elif not feed.is_lod and not _fits(feed.shape, tensor.shape):
+            found.append(
+                f"it feeds {feed.alias!r} with rows of {list(feed.shape)}, the network takes "
+                f"{list(tensor.shape[1:])}"
+            )
+    return found
+
+
+def _fits(said: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a shape without its open dimensions can be the network's; -1 is any."""
+    if len(said) == len(shape) - 1:
+        return all(a == b or min(a, b) < 1 for a, b in zip(said, shape[1:], strict=True))
+    fixed = [side for side in shape if side > 0]
+    return len(said) != len(fixed) or list(said) == fixed
+
+
+def decode(data: bytes) -> ServingConf:
+    """The config that the bytes of a message say.
+
+    Raises:
+        Malformed: they are none of it.
+    """
+    if len(data) > SIZE_MAX_BYTES:
+        raise Malformed(f"it is {len(data)} bytes long, more than {SIZE_MAX_BYTES}")
+    sides: dict[int, list[Variable]] = {1: [], 2: []}
+    for number, value in wire.fields(memoryview(data)):
+        if number in sides:
+            sides[number].append(_decoded(wire.submessage(value, "a variable")))
+    return ServingConf(feeds=tuple(sides[1]), fetches=tuple(sides[2]))
+
+
+def _decoded(message: memoryview) -> Variable:
+    name, alias, is_lod, type_code = "", "", False, 0
+    shape: list[int] = []
+    for number, value in wire.fields(message):
+        if number == 1:
+            name = wire.text(value, "a variable's name")
+        elif number == 2:
+            alias = wire.text(value, "a variable's alias")
+        elif number == 3:
+            is_lod = bool(wire.number(value, "is_lod_tensor"))
+        elif number == 4:
+            type_code = wire.number(value, "a variable's type")
+        elif number == 5:
+            shape += wire.numbers(value)
+    if not name:
+        raise Malformed("a variable has no name")
+    return Variable(name, alias or name, is_lod, type_code, tuple(shape))
 
 
 def parse(data: bytes) -> ServingConf:

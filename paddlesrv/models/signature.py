@@ -137,14 +137,9 @@ def _missing(program: Path, names: list[str]) -> IntegrityError:
 
 
 def _aliases(directory: Path, names: set[str]) -> dict[str, str]:
-    path = directory / serving_conf.FILE_NAME
-    if not path.is_file():
+    conf = serving_conf.read(directory)
+    if conf is None:
         return {}
-    try:
-        with path.open("rb") as file:
-            conf = serving_conf.parse(file.read(serving_conf.SIZE_MAX_BYTES + 1))
-    except Malformed as error:
-        raise IntegrityError(f"{path.name} is damaged: {error}") from error
     variables = (*conf.feeds, *conf.fetches)
     # Configs are sometimes copied along with another export; names that are not there mean nothing.
     return {variable.alias: variable.name for variable in variables if variable.name in names}

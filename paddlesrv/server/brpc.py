@@ -31,6 +31,9 @@ from paddlesrv.server.service import Service
 MAX_IN_FLIGHT = 64
 """Requests of one connection; while as many are open, no more is read from it."""
 
+MAX_BYTES_IN_FLIGHT = 8 << 20
+"""Nor while they are longer than this together: answers, which may wait, are often as long."""
+
 _SERVICES = (paddle_serving.SERVICE, paddle_serving.SERVICE.rpartition(".")[2])
 """bRPC's own clients say the full name, jprotobuf's the short one."""
 
@@ -133,7 +136,9 @@ class BrpcConnection(asyncio.Protocol):
         self._application = application
         self._reader = FrameReader(shared.max_body)
         self._transport: asyncio.Transport
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
+        """What is being answered, or waits to be written, and how long its request was."""
+        self._held = 0
         self._writable = asyncio.Event()
         self._writable.set()
         self._last = False
@@ -164,7 +169,8 @@ class BrpcConnection(asyncio.Protocol):
         try:
             for frame in self._reader.feed(data):
                 task = self._shared.loop.create_task(self._answer(frame))
-                self._tasks.add(task)
+                self._tasks[task] = len(frame.body)
+                self._held += len(frame.body)
                 task.add_done_callback(self._answered)
         except FrameError as error:
             self._end(error)
@@ -215,7 +221,7 @@ class BrpcConnection(asyncio.Protocol):
         self._transport.write(answer)
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._held -= self._tasks.pop(task)
         self._since = self._shared.loop.time()
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
@@ -227,7 +233,8 @@ class BrpcConnection(asyncio.Protocol):
         """Read on only while there is room for what is read."""
         if self._transport.is_closing():
             return
-        if self._last or len(self._tasks) >= MAX_IN_FLIGHT or not self._writable.is_set():
+        full = len(self._tasks) >= MAX_IN_FLIGHT or self._held > MAX_BYTES_IN_FLIGHT
+        if self._last or full or not self._writable.is_set():
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()

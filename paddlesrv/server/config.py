@@ -29,12 +29,14 @@ DeviceWord = Annotated[str, msgspec.Meta(pattern=r"^(cpu|gpu:[0-9]+)$")]
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One served model and how it runs.
 
-    `name` is a catalogue name, an alias, or a path to a model's directory. `threads` 0 means the
-    machine's cores divided by `instances`, at least 1; `max_batch_size` None the model's own
+    `name` is a catalogue name, an alias, or a path to a model's directory; with `path`, which is
+    such a path as well, it is what the model is called. `threads` 0 means the machine's cores
+    divided by `instances`, at least 1; `max_batch_size` None the model's own
     default. `max_queue` is in rows, `max_delay_ms` in milliseconds, `timeout_s` in seconds.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
+    path: FileName | None = None
     engine: EngineName = "paddle"
     device: DeviceWord = "cpu"
     precision: Precision = "fp32"
@@ -85,6 +87,7 @@ ACCEPTED: Mapping[str, str] = {
     "grace_s": "a number from 0, in seconds",
     "load_timeout_s": "a number above 0, in seconds",
     "name": "a catalogue name or alias, or the path of a model's directory",
+    "path": "the path of a model's directory, or null",
     "engine": "paddle or onnxruntime",
     "device": "cpu or gpu:N, e.g. gpu:0",
     "precision": "fp32, fp16, bf16 or int8",
@@ -109,6 +112,7 @@ PURPOSE: Mapping[str, str] = {
     "grace_s": "Time for requests in flight after SIGTERM.",
     "load_timeout_s": "A model that loads longer than this has failed.",
     "name": "Catalogue name, alias, or path of a model's directory.",
+    "path": "Where the model lies, if `name` is only to be its name.",
     "engine": "What runs the network: paddle or onnxruntime.",
     "device": "cpu, or gpu:N.",
     "precision": "fp32, fp16, bf16 or int8.",
@@ -131,6 +135,10 @@ RULES = Rules(
     moved={
         "settings": "settings stand in your own file: paddlesrv config path",
         "serve": "its fields stand at the top here; `serve` is for your own file",
+    }
+    | {
+        key: "it is of Paddle Serving's pipelines: paddlesrv serve FILE --dry-run translates it"
+        for key in ("op", "dag", "rpc_port", "http_port", "worker_num", "build_dag_each_worker")
     },
 )
 """How what does not fit in a server's configuration is explained."""

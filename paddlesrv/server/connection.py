@@ -329,6 +329,8 @@ class HttpConnection(asyncio.Protocol):
                 continue
             self._busy = True
             request = self._queue.popleft()
+            if self._receiving is request:
+                transport.resume_reading()  # the rest of its body, which waited its turn
             response = await self._application(request)
             self._busy = False
             if response is None or transport.is_closing():

@@ -74,7 +74,7 @@ def _options() -> tuple[Option, ...]:
     )
     for scope, kind in kinds:
         for field in msgspec.structs.fields(kind):
-            if field.default is msgspec.NODEFAULT:  # names of models have no default
+            if field.name in ("models", "name", "path"):  # what is served has no default
                 continue
             found.append(
                 Option(
@@ -91,7 +91,7 @@ def _options() -> tuple[Option, ...]:
 
 
 OPTIONS = _options()
-"""Every field of `ServerConfig` and `ModelConfig` that has a default, in their order."""
+"""Every field of `ServerConfig` and `ModelConfig` but what is served, in their order."""
 
 _SCOPES = {option.field: option.scope for option in OPTIONS}
 _FIELDS = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
 from paddlesrv.server.config import ModelConfig, ServerConfig
-from paddlesrv.zoo.names import as_name
+from paddlesrv.zoo.names import as_name, default_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
@@ -162,6 +162,8 @@ def _is_onnx(model: Located, store: Store) -> bool:
 
 
 def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
+    if config.path is not None:
+        return _named(config, Path(config.path).expanduser())
     path = Path(config.name).expanduser()
     if "/" in config.name or "\\" in config.name:
         return _directory(config, path)
@@ -180,12 +182,23 @@ def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     return Located(named, config.name, entry, by_alias=resolved.by_alias, task=entry.task)
 
 
+def _named(config: ModelConfig, path: Path) -> Located:
+    if as_name(config.name) != config.name:
+        raise UsageError(
+            f"{config.name!r} cannot be a model's name",
+            hints=[f"call it {as_name(config.name) or 'model'}"],
+        )
+    found = _directory(config, path)
+    return replace(found, config=msgspec.structs.replace(found.config, name=config.name))
+
+
 def _directory(config: ModelConfig, path: Path) -> Located:
     if not path.is_dir():
         raise NotFound(
-            f"{config.name} is not a directory with a model",
+            f"{config.path or config.name} is not a directory with a model",
             hints=["see the models that have names: paddlesrv list"],
         )
     directory = path.resolve()
-    name = as_name(directory.name) or "model"
-    return Located(msgspec.structs.replace(config, name=name), config.name, directory=directory)
+    name = as_name(default_name(directory)) or "model"
+    named = msgspec.structs.replace(config, name=name, path=None)
+    return Located(named, config.path or config.name, directory=directory)

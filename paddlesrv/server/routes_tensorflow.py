@@ -38,6 +38,8 @@ def target(parts: list[str]) -> Target:
     """
     last, colon, verb = parts[-1].rpartition(":")
     words = [*parts[:-1], last] if colon else list(parts)
+    if colon and verb not in ("predict", "classify"):
+        raise _nothing()
     if not colon and len(words) in (2, 4) and words[-1] == "metadata":
         verb = words.pop()
     elif not colon:
@@ -45,12 +47,16 @@ def target(parts: list[str]) -> Target:
     version = words.pop() if len(words) == 3 and words[1] == "versions" else None
     if version is not None:
         words.pop()
-    if len(words) != 1 or not words[0] or verb not in ("", "metadata", "predict", "classify"):
-        raise NotFound(
-            "there is nothing at that path",
-            context={"wanted": "/v1/models/{model}[/versions/{version}][:predict|:classify]"},
-        )
+    if len(words) != 1 or not words[0]:
+        raise _nothing()
     return Target(words[0], version, verb)
+
+
+def _nothing() -> NotFound:
+    return NotFound(
+        "there is nothing at that path",
+        context={"wanted": "/v1/models/{model}[/versions/{version}][:predict|:classify]"},
+    )
 
 
 async def predict(service: Service, request: Request, asked: Target) -> Response:

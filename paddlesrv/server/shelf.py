@@ -43,7 +43,9 @@ class StoreShelf:
         """
         own = self._name(name)
         like = self._config.models[0]
-        config = replace(like, name=own, engine=ModelConfig(name=own).engine, max_batch_size=None)
+        config = replace(
+            like, name=own, path=None, engine=ModelConfig(name=own).engine, max_batch_size=None
+        )
         alone = replace(self._config, models=(config,))
         models = with_engines(alone, self._catalogue, self._store).models
         located = locate(models, self._catalogue, self._store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from paddlesrv.zoo.entries import Entry
 
@@ -11,6 +12,12 @@ _CLOSE = 0.78
 """difflib's ratio from which a word counts as a typing error of another (one slip in five)."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+&-]+")
+_ARCHIVE_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", ".whl")
+# What exporters call every network: the directory says more.
+_GENERIC = frozenset(
+    {"inference", "model", "__model__", "params", "__params__", "serving_server",
+     "serving_client", "inference_model", "best_model", "output", "export"}
+)  # fmt: skip
 
 
 def fold(name: str) -> str:
@@ -21,6 +28,20 @@ def fold(name: str) -> str:
 def as_name(text: str) -> str:
     """A text as a model's name: what cannot be in one becomes "-"; "" if nothing is left."""
     return _NOT_IN_NAMES.sub("-", text).strip("-._+&")[:100]
+
+
+def default_name(path: Path) -> str:
+    """What a path is called, without what exporters call every network."""
+    name = path.name
+    if not path.is_dir():
+        if path.suffix == ".whl":
+            name = name.partition("-")[0]
+        else:
+            ending = next((end for end in _ARCHIVE_SUFFIXES if name.endswith(end)), path.suffix)
+            name = name.removesuffix(ending)
+    if name in _GENERIC and path.parent != path:
+        return default_name(path.parent)
+    return name
 
 
 def similar(name: str, entries: Iterable[Entry], limit: int = 3) -> list[str]:

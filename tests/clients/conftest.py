@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.cli.program import run
-from tests.clients import java, networks
+from tests.clients import cpp, java, networks
+from tests.clients.driver import Driver
 from tests.server.process import ServerProcess, serve
 from tests.standins import linear
 from tests.unit.importing.networks import write_recognition
@@ -70,8 +72,48 @@ def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def java_driver(java_classes: Path) -> Iterator[java.Driver]:
+def java_driver(java_classes: Path) -> Iterator[Driver]:
     """A Java program that asks what it is told to ask."""
-    running = java.Driver(java_classes)
+    running = java.drive(java_classes)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def cpp_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A C++ program that asks what it is told to ask, watched by sanitizers."""
+    running = cpp.drive(tmp_path_factory.mktemp("cpp"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session", params=["java", "cpp"])
+def driver(request: pytest.FixtureRequest) -> Driver:
+    """Our client in each language that is compiled."""
+    found: Driver = request.getfixturevalue(f"{request.param}_driver")
+    return found
+
+
+class Asking(NamedTuple):
+    """A client in a language, which sends tensors in a form."""
+
+    driver: Driver
+    settings: dict[str, str]
+
+    def infer(self, model: str, inputs: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """`Driver.infer` of this client."""
+        return self.driver.infer(self.settings, model, inputs, **more)
+
+
+@pytest.fixture(params=[("java", "BINARY"), ("java", "JSON"), ("cpp", "BINARY")], ids="-".join)
+def formed(request: pytest.FixtureRequest) -> tuple[Driver, str]:
+    """Each client with each form of tensors that it has."""
+    language, form = request.param
+    return request.getfixturevalue(f"{language}_driver"), form
+
+
+@pytest.fixture
+def asking(formed: tuple[Driver, str], clients_server: ServerProcess) -> Asking:
+    """Each client in each form of tensors, with the server."""
+    driver, form = formed
+    return Asking(driver, {"url": clients_server.url, "form": form})

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.clients import networks
 from tests.clients.askers import curl, ours, paddle, stubs, triton
 from tests.clients.askers.question import NO_HALF, Arrays, Asker, Question
-from tests.clients.java import Driver
+from tests.clients.driver import Driver
 from tests.clients.networks import NUMBERS, PADDLE_SERVING, TABLE
 from tests.server.process import ServerProcess, serve
 from tests.standins import linear
@@ -43,21 +43,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-def of_java(driver: Driver) -> list[Asker]:
-    """Our client in Java, in both forms."""
+def driven(name: str, driver: Driver, types: tuple[str, ...], **how: str) -> Asker:
+    """A compiled client, in the form or over the protocol that its settings say."""
 
-    def asker(form: str, types: tuple[str, ...]) -> Asker:
-        def ask(question: Question) -> Arrays:
-            inputs = {}
-            for name, x in question.tensors.items():
-                offsets = question.offsets(name)
-                inputs[name] = x if offsets is None else (x, offsets)
-            told = driver.infer({"url": question.url, "form": form}, question.model, inputs)
-            return ours.with_offsets(told["outputs"], told["lods"])
+    def ask(question: Question) -> Arrays:
+        inputs = {}
+        for word, x in question.tensors.items():
+            offsets = question.offsets(word)
+            inputs[word] = x if offsets is None else (x, offsets)
+        where = {"brpc": question.address} if "compression" in how else {"url": question.url}
+        told = driver.infer({**where, **how}, question.model, inputs)
+        return ours.with_offsets(told["outputs"], told["lods"])
 
-        return Asker(f"Java, {form}", ask, types)
-
-    return [asker("BINARY", NUMBERS), asker("JSON", NO_HALF)]
+    return Asker(name, ask, types)
 
 
 def questions(asker: Asker, url: str, rows: int) -> Iterator[tuple[Question, Arrays]]:
@@ -100,10 +98,16 @@ def wrong(found: Arrays, right: Arrays, exact: bool) -> str:
 
 
 def test_every_client_of_every_protocol_gets_the_same_numbers(
-    server: ServerProcess, java_driver: Driver
+    server: ServerProcess, java_driver: Driver, cpp_driver: Driver
 ) -> None:
     askers = [*curl.ASKERS, *triton.ASKERS, *stubs.ASKERS, *paddle.ASKERS, *ours.ASKERS]
-    askers += of_java(java_driver)
+    askers += [
+        driven("Java, binary", java_driver, NUMBERS, form="BINARY"),
+        driven("Java, JSON", java_driver, NO_HALF, form="JSON"),
+        driven("C++, HTTP", cpp_driver, NUMBERS),
+        driven("C++, bRPC", cpp_driver, PADDLE_SERVING, compression="none"),
+        driven("C++, bRPC, gzip", cpp_driver, PADDLE_SERVING, compression="gzip"),
+    ]
     failures = []
     answers: dict[int, np.ndarray] = {}
     for rows in (1, 8):
@@ -122,10 +126,12 @@ def test_every_client_of_every_protocol_gets_the_same_numbers(
                     said = "" if np.array_equal(first, found["y"]) else "not what others got"
                 failures += [f"{where}: {said}"] if said else []
     assert not failures, "\n".join(failures)
-    assert len(askers) >= 30
+    assert len(askers) >= 35
+    healthy(server)
 
 
-def test_the_same_port_tells_of_its_health_and_its_services(server: ServerProcess) -> None:
+def healthy(server: ServerProcess) -> None:
+    """The same port tells how it is, by service, as Kubernetes asks, and over HTTP."""
     with grpc.insecure_channel(server.url.removeprefix("http://")) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for service in ("", stubs.OPEN_INFERENCE, "tensorflow.serving.PredictionService"):

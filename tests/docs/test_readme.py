@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-INSTALL, TEST, DAILY, ASKING = blocks("sh")
+INSTALL, TEST, DAILY, ASKING, PROGRAM = blocks("sh")
 COMMANDS = [line.partition(" #")[0].strip() for line in DAILY.splitlines() if line.strip()]
 SERVING = [line for line in COMMANDS if re.search(r"(^|&& )paddlesrv serve ", line)]
 PLAIN = [line for line in COMMANDS if line not in SERVING]
@@ -79,6 +79,16 @@ def test_what_is_served_can_be_asked_as_the_readme_says(shell, model_home: Path)
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert done.stdout.strip() == "(1, 40, 6625)"
+
+
+def test_the_program_that_is_printed_asks_the_server(shell, model_home: Path) -> None:
+    with serve("ocr", home=model_home) as server:
+        line = PROGRAM.partition(" #")[0]
+        code = shell(f"{line} --url {server.url}").replace(
+            "picture.png", f"{ROOT}/docs/images/hello.png"
+        )
+        read = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}")
+    assert "HelloPaddle" in read
 
 
 def test_servers_that_go_on_by_themselves_are_seen_read_and_stopped_as_it_says(shell) -> None:

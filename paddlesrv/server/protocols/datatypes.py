@@ -65,11 +65,10 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
     count = check_shape(name, shape)
     if datatype == "BYTES":
         return _texts(name, shape, count, data)
-    if datatype not in TO_NUMPY or datatype == "FP16":
+    if datatype not in TO_NUMPY:
         raise InvalidInput(
             f"tensor {name!r} has a datatype that JSON cannot carry",
-            context={"found": datatype, "wanted": ", ".join(d for d in TO_NUMPY if d != "FP16")},
-            hints=["send it as binary data"] if datatype in ("FP16", "BF16") else [],
+            context={"found": datatype, "wanted": ", ".join(TO_NUMPY)},
         )
     wanted = _DTYPES[datatype]
     try:
@@ -95,7 +94,14 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
                 f"tensor {name!r} has values out of range for {datatype}",
                 context={"wanted": f"{limits.min} to {limits.max}"},
             )
-    return values.astype(wanted).reshape(shape)
+    try:
+        with np.errstate(over="raise"):
+            return values.astype(wanted).reshape(shape)
+    except FloatingPointError:
+        raise InvalidInput(
+            f"tensor {name!r} has values out of range for {datatype}",
+            context={"wanted": f"{np.finfo(wanted).min} to {np.finfo(wanted).max}"},
+        ) from None
 
 
 def _large_integers(data: list[Any]) -> Array:

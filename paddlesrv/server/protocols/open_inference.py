@@ -93,6 +93,12 @@ def decode(
         if size is None:
             if part.data is None:
                 raise InvalidInput(f"tensor {part.name!r} has neither data nor binary_data_size")
+            if part.datatype in ("FP16", "BF16"):
+                raise InvalidInput(
+                    f"tensor {part.name!r} has a datatype that JSON cannot carry here",
+                    context={"found": part.datatype},
+                    hints=["send it as binary data"],
+                )
             data = from_json(part.name, part.datatype, part.shape, part.data)
         else:
             if part.data is not None:

@@ -51,8 +51,9 @@ def decode_query(query: bytes) -> PredictOptions:
         return PredictOptions()
     top, threshold, tokens, timeout = 5, None, False, None
     pictures: dict[Picture, bool] = {}
+    name = value = ""
     try:
-        for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True):
+        for name, value in parse_qsl(query.decode(errors="replace"), keep_blank_values=True):
             if name == "top":
                 top = _at_least_one(int(value))
             elif name == "threshold":

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from paddlesrv.errors import InvalidInput
 from paddlesrv.models.spec import ModelSpec, TensorSpec
@@ -212,9 +211,6 @@ def _array(name: str, datatype: str, value: Any) -> Array:
         level = level[0] if level else None
     if datatype == "BYTES":
         value = _with_bytes(name, value)
-    if datatype == "FP16":
-        # TensorFlow Serving takes numbers for it, and rounds them.
-        return from_json(name, "FP32", shape, value if shape else [value]).astype(np.float16)
     return from_json(name, datatype, shape, value if shape else [value])
 
 

@@ -50,10 +50,7 @@ def read_numbers(name: str, text: str, declared: TensorSpec) -> Array:
     words, shape = _parted(name, text)
     values = _values(name, words, declared.dtype)
     datatype = FROM_NUMPY.get(declared.dtype, declared.dtype)
-    # JSON has no half floats, and nor has text: they are numbers that are rounded.
-    half = datatype == "FP16"
-    array = from_json(name, "FP32" if half else datatype, shape, values)
-    return fitted(array.astype(np.float16) if half else array, declared)
+    return fitted(from_json(name, datatype, shape, values), declared)
 
 
 def fitted(array: Array, declared: TensorSpec) -> Array:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from paddlesrv.errors import IntegrityError, NotFound, PaddlesrvError, UsageError
-from paddlesrv.importing.origin import default_name
+from paddlesrv.zoo.names import default_name
 from tests.standins import linear
 from tests.unit.importing import networks
 

@@ -128,3 +128,9 @@ def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "bin.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8"):
         load_config(tmp_path / "bin.yaml")
+
+
+def test_keys_of_a_pipeline_are_told_where_they_are_understood(tmp_path):
+    error = refused("models: [{name: ocr}]\nrpc_port: 9998\n", tmp_path)
+    assert "rpc_port" in error.message
+    assert "paddlesrv serve FILE --dry-run" in error.hints[0]

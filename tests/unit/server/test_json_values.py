@@ -21,3 +21,10 @@ def test_integers_of_64_bits_without_a_sign_keep_every_bit() -> None:
 def test_what_is_no_such_integer_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidInput, match="'x'"):
         from_json("x", "UINT64", [2], [(1 << 64) - 1, wrong])
+
+
+@pytest.mark.parametrize(("datatype", "value"), [("FP16", 65520.0), ("FP32", -1e39)])
+def test_numbers_that_would_be_infinite_are_refused(datatype: str, value: float) -> None:
+    with pytest.raises(InvalidInput, match=f"'x' has values out of range for {datatype}"):
+        from_json("x", datatype, [2], [1.0, value])
+    assert np.isfinite(from_json("x", datatype, [1], [value / 10])).all()
