@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv client-config ocr",
             "paddlesrv client-config ocr --lang python > ask.py",
             "paddlesrv client-config ocr --lang java --url http://10.0.0.5:9393",
-            "paddlesrv client-config ch_PP-OCRv2_det --lang python --protocol grpc",
+            "paddlesrv client-config PP-OCRv4_rec --lang python --protocol grpc",
             "paddlesrv client-config ocr --lang cpp --json",
         ],
     )(client_config)

@@ -21,6 +21,10 @@ _COMPILE = (
     "g++ -std=c++17 ask.cpp -o ask $(pkg-config --cflags --libs paddlesrv_client libcurl zlib)"
     " -pthread"
 )
+_ALL_OUTPUTS = """\
+for (const auto& output : answer.outputs) {
+  std::cout << output.name << ' ' << name_of(output.tensor.datatype()) << '\\n';
+}"""
 
 
 class Cpp:
@@ -52,12 +56,6 @@ class Cpp:
     def run(self, question: Question) -> list[str]:
         """The commands that compile the saved program and run it."""
         return [_COMPILE, "./ask picture.png" if question.kind == "picture" else "./ask"]
-
-
-_ALL_OUTPUTS = """\
-for (const auto& output : answer.outputs) {
-  std::cout << output.name << ' ' << name_of(output.tensor.datatype()) << '\\n';
-}"""
 
 
 def _feature(name: str, values: list[int] | list[str]) -> str:

@@ -15,9 +15,7 @@ _DATATYPES = {
     "uint32": "UINT32", "int32": "INT32", "uint64": "UINT64", "int64": "INT64",
     "float32": "FP32", "float64": "FP64", "bytes": "BYTES",
 }  # fmt: skip
-_ZEROS = """
-zeros() { yes 0 | head -n "$1" | paste -sd, -; }
-"""
+_ZEROS = """zeros() { yes 0 | head -n "$1" | paste -sd, -; }"""
 
 
 class Curl:
@@ -40,7 +38,7 @@ class Curl:
             "infer": shlex.quote(f"{question.url}/v2/models/{model}/infer"),
             "text": shlex.quote(question.text),
             "features": shlex.quote(json.dumps({"features": question.features})),
-            "zeros": _ZEROS.strip() if any(t.values is None for t in question.inputs) else "",
+            "zeros": _ZEROS if any(t.values is None for t in question.inputs) else "",
             "tensors": ",\n".join(tensors),
         }
 
@@ -56,7 +54,7 @@ def _tensor(tensor: ExampleTensor) -> list[str]:
             f"tensor {tensor.name!r} is of {tensor.dtype}, which JSON cannot carry",
             hints=["take another language: --lang python, java or cpp"],
         )
-    values = "$" + f"(zeros {tensor.count})"
+    values = f"$(zeros {tensor.count})"
     if tensor.values is not None:
         values = ", ".join(here_document(json.dumps(value)) for value in tensor.values)
     name = here_document(json.dumps(tensor.name))

@@ -59,6 +59,10 @@ def _tensor(tensor: ExampleTensor) -> str:
 
 
 def string(text: str) -> str:
-    """A text as a literal: JSON's, all of whose escapes Python has as well."""
+    """A text as a literal: JSON's, whose escapes Python has too, or one in ASCII.
+
+    JSON writes what cannot be shown and lies beyond 16 bits as two surrogates, which Python does
+    not take for one character.
+    """
     literal = json.dumps(text, ensure_ascii=False)
-    return literal if literal.isprintable() else json.dumps(text)
+    return literal if literal.isprintable() else ascii(text)

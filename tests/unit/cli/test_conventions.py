@@ -22,6 +22,7 @@ WORDS = {" ".join(path): command for path, command in VERBS.items()}
 # command is entered in one of the two.
 ONLY_LOOKS = {
     "list", "ls", "search", "info", "ps", "logs", "env", "version", "help",
+    "client-config",
     "config show", "config path", "cache df", "cache dir", "catalog show", "catalog check",
     # Its files are those that it is asked to paint; what it fetches, `get --dry-run` tells.
     "predict",
