@@ -18,7 +18,7 @@ _TYPES = {
 }  # fmt: skip
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "?": "\\?"}
 _COMPILE = (
-    "g++ -std=c++17 ask.cpp -o ask $(pkg-config --cflags --libs paddlesrv_client libcurl zlib)"
+    "g++ -std=c++17 ask.cpp -o ask $(pkg-config --cflags --libs paddlesrv_client)"
     " -pthread"
 )
 _ALL_OUTPUTS = """\
