@@ -17,10 +17,7 @@ _TYPES = {
     "uint64": "std::uint64_t", "int64": "std::int64_t", "float32": "float", "float64": "double",
 }  # fmt: skip
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "?": "\\?"}
-_COMPILE = (
-    "g++ -std=c++17 ask.cpp -o ask $(pkg-config --cflags --libs paddlesrv_client)"
-    " -pthread"
-)
+_COMPILE = "g++ -std=c++17 ask.cpp -o ask $(pkg-config --cflags --libs paddlesrv_client) -pthread"
 _ALL_OUTPUTS = """\
 for (const auto& output : answer.outputs) {
   std::cout << output.name << ' ' << name_of(output.tensor.datatype()) << '\\n';
