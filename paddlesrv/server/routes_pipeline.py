@@ -33,7 +33,7 @@ class _Samples(msgspec.Struct):
     fetch: list[str] = []
 
 
-_decoder = msgspec.json.Decoder(_Samples)
+samples_decoder = msgspec.json.Decoder(_Samples)
 
 
 async def predict(service: Service, request: Request, model: str) -> Response:
@@ -43,7 +43,7 @@ async def predict(service: Service, request: Request, model: str) -> Response:
         InvalidInput: the body is neither; and for the older form, all that an answer raises.
     """
     body = await request.body()
-    samples = decode_json(_decoder, body, "a request to a pipeline: key and value, or feed")
+    samples = decode_json(samples_decoder, body, "a request to a pipeline: key and value, or feed")
     if samples.feed is None:
         return await _keys(service, request, model, body)
     asked = PipelineRequest(model, paddle_pipeline.of_samples(samples.feed), ())

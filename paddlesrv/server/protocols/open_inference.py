@@ -7,6 +7,7 @@ INT64 tensor, `NAME.lod`, in both directions.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -120,6 +121,48 @@ def decode(
         bool((message.parameters or {}).get("binary_data_output", False)),
     )
     return request, forms
+
+
+def is_raw(header_length: str | None) -> bool:
+    """Whether the body has no JSON and is a tensor alone: its JSON is said to have no bytes."""
+    return header_length is not None and header_length.isascii() and not header_length.strip("0")
+
+
+def decode_raw(
+    spec: ModelSpec, version: str | None, body: bytes
+) -> tuple[InferRequest, OutputForms]:
+    """A request that is the bytes of a model's only input and nothing else (Triton's raw binary
+    request). Its answer is binary too.
+
+    The rows are as many as there are bytes for. Where another dimension is variable, that one is
+    found so, and there is one row.
+
+    Raises:
+        InvalidInput: the model has several inputs, or its shape does not follow from the bytes.
+    """
+    wanted = "a JSON header before the bytes"
+    if len(spec.inputs) != 1:
+        raise InvalidInput(
+            f"model {spec.name!r} has {len(spec.inputs)} inputs; raw bytes are one",
+            context={"wanted": wanted},
+        )
+    (declared,) = spec.inputs
+    datatype = FROM_NUMPY.get(declared.dtype)
+    shape = list(declared.shape)
+    if shape and declared.batching != "whole":
+        shape[0] = 1 if -1 in shape[1:] else -1
+    if datatype is None or datatype == "BYTES" or shape.count(-1) > 1:
+        raise InvalidInput(
+            f"the shape of input {declared.name!r} does not follow from its bytes",
+            context={"found": f"{declared.dtype} {list(declared.shape)}", "wanted": wanted},
+        )
+    if -1 in shape:
+        fixed = [side for side in shape if side != -1]
+        size = max(math.prod(fixed) * np.dtype(declared.dtype).itemsize, 1)
+        shape[shape.index(-1)] = len(body) // size  # what is left over is refused below
+    data = from_bytes(declared.name, datatype, shape, body)
+    inputs = {declared.name: Tensor(data)}
+    return InferRequest(spec.name, inputs, version=version), OutputForms(default=True)
 
 
 def encode(response: InferResponse, forms: OutputForms) -> tuple[bytes, int | None]:

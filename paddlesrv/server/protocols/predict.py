@@ -51,6 +51,8 @@ def decode_query(query: bytes) -> PredictOptions:
         return PredictOptions()
     top, threshold, tokens, timeout = 5, None, False, None
     pictures: dict[Picture, bool] = {}
+    if not query.isascii():
+        raise InvalidInput("the query is not ASCII", hints=["write other characters as %C3%A9"])
     try:
         for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True):
             if name == "top":

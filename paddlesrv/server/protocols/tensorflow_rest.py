@@ -200,7 +200,8 @@ def _array(name: str, datatype: str, value: Any) -> Array:
         value = _with_bytes(name, value)
     if datatype == "FP16":
         # TensorFlow Serving takes numbers for it, and rounds them.
-        return from_json(name, "FP32", shape, value if shape else [value]).astype(np.float16)
+        with np.errstate(over="ignore"):
+            return from_json(name, "FP32", shape, value if shape else [value]).astype(np.float16)
     return from_json(name, datatype, shape, value if shape else [value])
 
 

@@ -28,3 +28,8 @@ def test_an_unknown_option_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(InvalidInput) as refused:
         decode_query(b"token=1")
     assert "tokens" in refused.value.context["wanted"]
+
+
+def test_a_query_that_is_not_ascii_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="not ASCII"):
+        decode_query(b"\xff=1")
