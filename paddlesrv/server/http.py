@@ -36,7 +36,6 @@ from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
 from paddlesrv.server.refusal import refuse
 from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION, Service
-from paddlesrv.tasks.base import TaskInput
 
 MAX_ROUTES = 256
 """Targets whose route is remembered."""

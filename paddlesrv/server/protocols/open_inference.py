@@ -125,7 +125,7 @@ def decode(
 
 def is_raw(header_length: str | None) -> bool:
     """Whether the body has no JSON and is a tensor alone: its JSON is said to have no bytes."""
-    return header_length is not None and header_length.isascii() and not header_length.strip("0")
+    return header_length is not None and header_length != "" and not header_length.strip("0")
 
 
 def decode_raw(
@@ -288,6 +288,6 @@ def read_timeout(value: object) -> float | None:
     """
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise InvalidInput("the parameter 'timeout' must be a number of microseconds")
     return value / 1e6 if value else None

@@ -72,4 +72,4 @@ def test_what_does_not_follow_from_the_bytes_is_refused(
 def test_a_header_of_no_bytes_is_what_says_so() -> None:
     assert is_raw("0")
     assert is_raw("00")
-    assert not any(is_raw(each) for each in (None, "1", "10", " 0", "-0", "٠"))
+    assert not any(is_raw(each) for each in (None, "", "1", "10", " 0", "-0", "٠"))
