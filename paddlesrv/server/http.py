@@ -13,8 +13,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from python_multipart import create_form_parser
-from python_multipart.exceptions import FormParserError
 
 from paddlesrv import __version__
 from paddlesrv.errors import (
@@ -31,15 +29,13 @@ from paddlesrv.server import (
     routes_tensorflow,
 )
 from paddlesrv.server.connection import Request, Response
+from paddlesrv.server.form import form_items
 from paddlesrv.server.pictures import check_wanted, picture
 from paddlesrv.server.protocols import open_inference, predict
 from paddlesrv.server.protocols.paddle_serving import METHODS as GENERAL_METHODS
 from paddlesrv.server.refused import refused
 from paddlesrv.server.repository import Repository
 from paddlesrv.server.service import VERSION, Service
-from paddlesrv.tasks.base import TaskInput
-
-MAX_FORM_PARTS = 300
 
 MAX_ROUTES = 256
 """Targets whose route is remembered."""
@@ -195,7 +191,7 @@ class HttpApplication:
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
         body = await request.body()
         length = request.header(b"inference-header-content-length")
-        if length == "0":
+        if open_inference.is_raw(length):
             spec = self._service.find(name, version).setup.spec
             inference, forms = open_inference.decode_raw(spec, version, body)
         else:
@@ -215,7 +211,7 @@ class HttpApplication:
         content_type = request.header(b"content-type") or ""
         body = await request.body()
         if content_type.lower().startswith("multipart/form-data"):
-            items = _form_files(request, body)
+            items = form_items(request.headers.get(b"content-type", b""), body)
         else:
             items, options = predict.decode(content_type, body, options)
         asked = self._service.find(name).setup.task
@@ -275,34 +271,3 @@ def _allow(request: Request, path: str, *methods: str) -> None:
             f"{request.method} is not allowed on {path!r}",
             context={"wanted": " or ".join(methods)},
         )
-
-
-def _form_files(request: Request, body: bytes) -> list[TaskInput]:
-    """The files of a multipart form, each a picture; a field named `text` is a text."""
-    items: list[TaskInput] = []
-
-    def add_file(part: Any) -> None:
-        part.file_object.seek(0)
-        items.append(TaskInput("image", part.file_object.read()))
-        part.close()
-
-    def add_field(part: Any) -> None:
-        if part.field_name == b"text":
-            items.append(TaskInput("text", (part.value or b"").decode(errors="replace")))
-
-    headers = {
-        "Content-Type": request.headers.get(b"content-type", b""),
-        "Content-Length": b"%d" % len(body),
-    }
-    settings = {"MAX_MEMORY_FILE_SIZE": len(body) + 1, "MAX_BODY_SIZE": float("inf")}
-    try:
-        parser = create_form_parser(headers, add_field, add_file, config=settings)
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise InvalidInput(f"the form is not multipart/form-data: {error}") from None
-    if not items:
-        raise InvalidInput(
-            "the form has no file", hints=["curl -F image=@picture.png .../predict/..."]
-        )
-    return items

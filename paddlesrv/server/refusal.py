@@ -19,6 +19,11 @@ MAX_REQUEST_ID = 64
 """Characters of a client's own request id; a longer one is not taken."""
 
 
+MAX_PART = 600
+"""Bytes of each part of an error's text. Names that clients chose stand in it, and gRPC's clients
+take no more than 8 KB of text and metadata, of which a byte may need three."""
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """What a client is told in place of an answer."""
 
@@ -28,13 +33,14 @@ class Refusal(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """What happened, to what, what came and what was expected, in one line."""
-        details = "; ".join(f"{name}: {text}" for name, text in self.error.context.items())
-        return f"{self.error.message} ({details})" if details else self.error.message
+        told = _shortened(self.error.message)
+        parts = [f"{name}: {_shortened(text)}" for name, text in self.error.context.items()]
+        return f"{told} ({'; '.join(parts)})" if parts else told
 
     @property
     def hint(self) -> str | None:
         """What to do next, if the error knows."""
-        return self.error.hints[0] if self.error.hints else None
+        return _shortened(self.error.hints[0]) if self.error.hints else None
 
     @property
     def line(self) -> str:
@@ -59,6 +65,15 @@ def refuse(protocol: str, error: Exception, given: str | None = None) -> Refusal
         return refusal
     log.error("%s request %s failed", protocol, request_id, exc_info=error)
     return Refusal(PaddlesrvError("internal error"), request_id)
+
+
+def _shortened(text: str) -> str:
+    """The text without its middle, if it is too long."""
+    if len(text) * 4 <= MAX_PART or len(data := text.encode(errors="replace")) <= MAX_PART:
+        return text
+    half = MAX_PART // 2
+    begin, end = data[:half].decode(errors="ignore"), data[-half:].decode(errors="ignore")
+    return f"{begin} ... {end}"
 
 
 def _usable(given: str) -> bool:

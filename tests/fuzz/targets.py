@@ -20,6 +20,7 @@ from paddlesrv_client.wire.messages import message
 from paddlesrv.errors import InvalidInput, NotFound
 from paddlesrv.models.spec import ModelSpec, TensorSpec
 from paddlesrv.server import pipeline
+from paddlesrv.server.form import form_items
 from paddlesrv.server.grpc.calls import parse
 from paddlesrv.server.pipeline import Feed
 from paddlesrv.server.protocols import (
@@ -37,6 +38,8 @@ from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.protocols.paddle_serving import GeneralRequest
 from paddlesrv.server.request import InferRequest
 from paddlesrv.server.validation import check_inputs, fold_offsets
+from tests.fuzz.trees import damaged_json, damaged_message
+from tests.unit.server.damage import damaged
 
 REFUSALS = (InvalidInput, NotFound, CompressionError, baidu_std.FrameError)
 LIMIT = 100_000
@@ -73,10 +76,29 @@ OFFSETS = [0, 1, 3]
 
 
 class Target(NamedTuple):
-    """A reader, and messages that it takes."""
+    """A reader, messages that it takes, and how they are damaged besides bit by bit."""
 
     read: Callable[[bytes], Any]
     sound: list[bytes]
+    damage: Callable[[int, bytes], bytes] = damaged
+
+
+def _json(seed: int, sound: bytes) -> bytes:
+    return damaged_json(seed, json.loads(sound))
+
+
+def _framed_json(seed: int, sound: bytes) -> bytes:
+    """The JSON behind its length, and what follows it; the length is right, or nearly."""
+    length = int.from_bytes(sound[:2], "big")
+    end = 2 + length if length else len(sound)
+    header = damaged_json(seed, json.loads(sound[2:end]))[:60_000]
+    said = max(0, len(header) + (seed % 5 == 0) * (seed % 7 - 3)) if length else 0
+    return struct.pack("!H", said) + header + sound[end:]
+
+
+def _of(kind: Any) -> Callable[[int, bytes], bytes]:
+    """Damage to the fields of a message."""
+    return lambda seed, sound: damaged_message(seed, kind.FromString(sound))
 
 
 def _checked(request: InferRequest, spec: ModelSpec = SPEC) -> None:
@@ -302,6 +324,13 @@ def _frame() -> bytes:
     return b"\x20" + whole + whole
 
 
+_INFER = _of(open_inference_proto.ModelInferRequest)
+_FORM = (
+    b'--b\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\npicture\r\n'
+    b'--b\r\ncontent-disposition: form-data; name="text"\r\n\r\nwords\r\n--b--\r\n'
+)
+
+
 def _unpack(kind: Any) -> Target:
     def read(data: bytes) -> None:
         assert len(decompress(kind, data, LIMIT)) <= LIMIT
@@ -310,29 +339,42 @@ def _unpack(kind: Any) -> Target:
 
 
 TARGETS: dict[str, Target] = {
-    "open-inference-json": Target(_open_inference, [_framed(False), _plain()]),
-    "open-inference-binary": Target(_open_inference, [_framed(True)]),
+    "open-inference-json": Target(_open_inference, [_framed(False), _plain()], _framed_json),
+    "open-inference-binary": Target(_open_inference, [_framed(True)], _framed_json),
     "open-inference-raw": Target(_raw, [bytes(24)]),
-    "open-inference-grpc": Target(_open_inference_proto, [_infer_message(True)]),
-    "open-inference-grpc-typed": Target(_open_inference_proto, [_infer_message(False)]),
-    "tensorflow-rest": Target(_rest, _rest_sound()),
+    "open-inference-grpc": Target(_open_inference_proto, [_infer_message(True)], _INFER),
+    "open-inference-grpc-typed": Target(_open_inference_proto, [_infer_message(False)], _INFER),
+    "tensorflow-rest": Target(_rest, _rest_sound(), _json),
     "tensorflow-classify": Target(
-        _classify, [b'{"examples": [{"x": {"b64": "YWI="}}, {"x": {"b64": "Yw=="}}]}']
+        _classify, [b'{"examples": [{"x": {"b64": "YWI="}}, {"x": {"b64": "Yw=="}}]}'], _json
     ),
-    "tensorflow-grpc": Target(_tensorflow, [_predict_message()]),
+    "tensorflow-grpc": Target(
+        _tensorflow, [_predict_message()], _of(tensorflow_proto.PredictRequest)
+    ),
     "general-model-proto": Target(
-        lambda data: _bound(paddle_serving.decode(data)), [_general(True)]
+        lambda data: _bound(paddle_serving.decode(data)),
+        [_general(True)],
+        _of(paddle_serving.RequestMessage),
     ),
     "general-model-json": Target(
-        lambda data: _bound(paddle_serving.decode_json_request(data)), [_general_json()]
+        lambda data: _bound(paddle_serving.decode_json_request(data)), [_general_json()], _json
     ),
-    "pipeline-proto": Target(_pipeline, [_pipeline_message(True), _pipeline_message(False)]),
+    "pipeline-proto": Target(
+        _pipeline,
+        [_pipeline_message(True), _pipeline_message(False)],
+        _of(paddle_pipeline.RequestMessage),
+    ),
     "pipeline-json": Target(
         _pipeline_json,
-        [b'{"key": ["x"], "value": ["1, 2, 3"], "tensors": [{"name": "ids", "elem_type": 0, '
-         b'"shape": [3, 1], "int64_data": ["1", 2, 3], "lod": [0, 1, 3]}]}'],
+        [
+            b'{"key": ["x"], "value": ["1, 2, 3"], "tensors": [{"name": "ids", "elem_type": 0, '
+            b'"shape": [3, 1], "int64_data": ["1", 2, 3], "lod": [0, 1, 3]}]}'
+        ],
+        _json,
     ),
-    "pipeline-feed": Target(_samples, [json.dumps([{"x": [1, 2, 3], "u": [1, 2]}]).encode()]),
+    "pipeline-feed": Target(
+        _samples, [json.dumps([{"x": [1, 2, 3], "u": [1, 2]}]).encode()], _json
+    ),
     "written-numbers": Target(
         _numbers,
         [b"\0array([[1., 2.], [3., 4.]], dtype=float32)", b"\1[[1, 2]]", b"\0" + b"1, 2; 3, 4"],
@@ -342,10 +384,16 @@ TARGETS: dict[str, Target] = {
     ),
     "predict": Target(
         _predict,
-        [b'\0top=3&threshold=0.5\n{"images": ["YWI="], "top": 2}',
-         b'\0\n{"features": [[1, 2.5], {"C1": [7], "I1": 0.5}]}', "\2tokens=1\nzwölf".encode()],
+        [
+            b'\0top=3&threshold=0.5\n{"images": ["YWI="], "top": 2}',
+            b'\0\n{"features": [[1, 2.5], {"C1": [7], "I1": 0.5}]}',
+            "\2tokens=1\nzwölf".encode(),
+        ],
     ),
+    "form": Target(lambda data: form_items(b"multipart/form-data; boundary=b", data), [_FORM]),
     "brpc-frames": Target(_frames, [_frame()]),
-    "gzip": _unpack("gzip"), "zlib": _unpack("zlib"), "snappy": _unpack("snappy"),
+    "gzip": _unpack("gzip"),
+    "zlib": _unpack("zlib"),
+    "snappy": _unpack("snappy"),
     "zstd": _unpack("zstd"),
-}  # fmt: skip
+}

@@ -95,6 +95,20 @@ def test_tritonclient_infers(server: ServerProcess, binary: bool) -> None:
     client.close()
 
 
+def test_a_body_of_bytes_alone_is_the_only_input(client: httpx.Client) -> None:
+    x = features(3)
+    raw = {"inference-header-content-length": "0"}
+    answer = client.post("/v2/models/linear/infer", content=x.tobytes(), headers=raw)
+    length = int(answer.headers["inference-header-content-length"])
+    (output,) = json.loads(answer.content[:length])["outputs"]
+    assert (output["name"], output["shape"]) == ("y", [3, 1])
+    found = np.frombuffer(answer.content[length:], np.float32)
+    np.testing.assert_allclose(found, linear.expected(x).ravel(), rtol=1e-4)
+    odd = client.post("/v2/models/linear/infer", content=x.tobytes()[1:], headers=raw)
+    assert odd.status_code == 400
+    assert "'x' is not as long as its shape" in odd.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,24 +31,33 @@ _LENGTH = struct.Struct("<I")
 MAX_DIMENSIONS = 16
 """More than any network has; bounds the work on a malformed shape."""
 
+MAX_SIDES = 1 << 56
+"""The product of a shape's dimensions without its zeros: numpy counts its bytes in 63 bits."""
+
+_NUMBERS = frozenset((bool, int, float))
+
 
 def check_shape(name: str, shape: list[int]) -> int:
     """The number of elements of a shape that came from outside.
 
     Raises:
-        InvalidInput: a dimension is negative, or there are too many.
+        InvalidInput: a dimension is negative, or there are too many, or no array can be so large.
     """
     count = 1
+    sides = 1
     possible = len(shape) <= MAX_DIMENSIONS
     for dimension in shape if possible else ():
         possible = possible and dimension >= 0
         count *= dimension
+        sides *= dimension or 1
+    # An array without elements has sides too. Of any other, the number of its values tells.
+    possible = possible and (count > 0 or sides <= MAX_SIDES)
     if not possible:
         raise InvalidInput(
             f"tensor {name!r} has an impossible shape",
             context={
                 "found": str(shape[: MAX_DIMENSIONS + 1]),
-                "wanted": f"at most {MAX_DIMENSIONS} dimensions, none negative",
+                "wanted": f"at most {MAX_DIMENSIONS} dimensions, none negative or too large",
             },
         )
     return count
@@ -72,7 +82,8 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
         )
     wanted = _DTYPES[datatype]
     try:
-        values = np.array(data)
+        # Never a text: numpy would give each value as much room as the longest text has.
+        values = np.array(data if _types(data) <= _NUMBERS else [None])
         if datatype == "UINT64" and values.dtype.kind == "f":
             values = _large_integers(data)
     except ValueError:
@@ -102,6 +113,15 @@ def from_json(name: str, datatype: str, shape: list[int], data: list[Any]) -> Ar
             f"tensor {name!r} has values out of range for {datatype}",
             context={"wanted": f"{np.finfo(wanted).min} to {np.finfo(wanted).max}"},
         ) from None
+
+
+def _types(data: list[Any]) -> set[type]:
+    """The types of the innermost values; `list` among them where not all are equally deep."""
+    found = set(map(type, data))
+    while found == {list}:
+        data = list(chain.from_iterable(data))
+        found = set(map(type, data))
+    return found
 
 
 def _large_integers(data: list[Any]) -> Array:
@@ -178,12 +198,15 @@ def of_elements(elements: Sequence[bytes], shape: Sequence[int]) -> Array:
     return array.reshape(shape)
 
 
+_END = object()
+
+
 def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
     flat: list[bytes] = []
     stack = [iter(data)]
     while stack:
-        item = next(stack[-1], None)
-        if item is None:
+        item = next(stack[-1], _END)
+        if item is _END:
             stack.pop()
         elif isinstance(item, list):
             stack.append(iter(item))

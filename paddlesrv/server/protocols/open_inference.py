@@ -136,6 +136,11 @@ def decode(
     return request, forms
 
 
+def is_raw(header_length: str | None) -> bool:
+    """Whether the body has no JSON and is a tensor alone: its JSON is said to have no bytes."""
+    return bool(header_length) and not (header_length or "").strip("0")
+
+
 def decode_raw(
     spec: ModelSpec, version: str | None, body: bytes
 ) -> tuple[InferRequest, OutputForms]:
@@ -314,6 +319,6 @@ def read_timeout(value: object) -> float | None:
     """
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise InvalidInput("the parameter 'timeout' must be a number of microseconds")
     return value / 1e6 if value else None

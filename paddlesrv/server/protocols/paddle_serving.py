@@ -203,7 +203,8 @@ def _values(name: str, kind: ElementType, field: Any) -> Array:
         array[:] = list(field)
         return array
     if kind.field != "tensor_content":
-        return np.array(field, dtype=kind.dtype)
+        with np.errstate(over="ignore"):  # infinite then, and refused by whoever minds
+            return np.array(field, dtype=kind.dtype)
     dtype = np.dtype(kind.dtype).newbyteorder("<")
     if len(field) % dtype.itemsize:
         raise InvalidInput(
