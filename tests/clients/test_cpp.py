@@ -6,11 +6,9 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paddlesrv_client.wire.baidu_std import Frame, FrameReader, RpcMeta, encode
+from paddlesrv_client.wire.baidu_std import Frame, RpcMeta, encode
 
 from tests.clients import cpp, networks
 from tests.clients.conftest import PICTURE
 from tests.clients.driver import Driver, Refused, array, wire
+from tests.clients.handmade_frames import Answer, frames
 from tests.clients.networks import PADDLE_SERVING
 from tests.protocols.brpc_client import Response
 from tests.server.process import ServerProcess, serve
@@ -84,40 +83,6 @@ def test_a_refusal_over_brpc_has_its_code_and_the_id_of_the_log(
 
 
 # -- servers that do wrong ---------------------------------------------------------------------
-
-Answer = Callable[[Frame], "bytes | None"]
-"""What is said to a frame; nothing yet, if it is None; an empty answer closes the connection."""
-
-
-@contextmanager
-def frames(*answers: Answer) -> Iterator[tuple[str, list[Frame]]]:
-    """A server of frames: what it says to each, the last to all others; and what came."""
-    came: list[Frame] = []
-    left = list(answers)
-
-    def talk(connection: socket.socket) -> None:
-        reader = FrameReader(1 << 20)
-        with connection, suppress(OSError):
-            while data := connection.recv(1 << 16):
-                for frame in reader.feed(data):
-                    came.append(frame)
-                    said = (left.pop(0) if len(left) > 1 else left[0])(frame)
-                    if said == b"":
-                        return
-                    connection.sendall(said or b"")
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def accept() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listening.accept()
-                    threading.Thread(target=talk, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"127.0.0.1:{listening.getsockname()[1]}", came
-        with suppress(OSError):
-            listening.shutdown(socket.SHUT_RDWR)
 
 
 def good(frame: Frame, values: Sequence[float] = (3, 4)) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -27,44 +27,11 @@ from paddlesrv_client.tensors import prepare
 from paddlesrv_client.wire.baidu_std import Frame, FrameReader, RpcMeta, encode
 from paddlesrv_client.wire.messages import message
 
+from tests.clients.handmade_frames import Answer, frames
+
 X = {"x": np.float32([[1, 2]])}
 AT_ONCE = RetryPolicy(attempts=3, first_delay=0, max_delay=0)
 GENERAL = "baidu.paddle_serving.predictor.general_model"
-
-Answers = Callable[[Frame], bytes]
-"""What is said to a frame; empty: the connection is closed."""
-
-
-@contextlib.contextmanager
-def frames(*answers: Answers) -> Iterator[tuple[str, list[Frame]]]:
-    """A server of frames, which says the next of these to each; its address, and what came."""
-    came: list[Frame] = []
-    left = list(answers)
-
-    def serve(connection: socket.socket) -> None:
-        reader = FrameReader(1 << 20)
-        with connection, contextlib.suppress(OSError):
-            while data := connection.recv(1 << 16):
-                for frame in reader.feed(data):
-                    came.append(frame)
-                    said = (left.pop(0) if len(left) > 1 else left[0])(frame)
-                    if not said:
-                        return
-                    connection.sendall(said)
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listening.accept()
-                    threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}", came
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
 
 
 def good(frame: Frame, scale: float = 2) -> bytes:
@@ -76,7 +43,7 @@ def good(frame: Frame, scale: float = 2) -> bytes:
     return encode(RpcMeta(correlation_id=frame.meta.correlation_id), said.SerializeToString())
 
 
-def refused(code: int, text: str) -> Answers:
+def refused(code: int, text: str) -> Answer:
     """An error."""
 
     def answer(frame: Frame) -> bytes:
@@ -96,7 +63,7 @@ def gone(frame: Frame) -> bytes:
     [refused(2004, "too much"), refused(2003, "ending"), gone],
     ids=["limit", "logoff", "closed"],
 )
-def test_brpc_tries_again_what_may_pass(first: Answers) -> None:
+def test_brpc_tries_again_what_may_pass(first: Answer) -> None:
     with frames(first, first, good) as (url, came):
         with Client(url, "brpc", retries=AT_ONCE) as client:
             np.testing.assert_array_equal(client.infer("m", X)["y"], 2 * X["x"])
