@@ -35,6 +35,7 @@ class Driver:
     """A running program with clients in it."""
 
     def __init__(self, *command: str | Path) -> None:
+        self.program = Path(command[0])
         self._process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,

@@ -66,6 +66,12 @@ def test_many_requests_are_under_way_on_one_connection(cpp_driver: Driver, tmp_p
     rows = [np.random.default_rng(i).random((1 + i % 3, 13), np.float32) for i in range(60)]
     with serve(str(tmp_path / "linear"), home=tmp_path) as server:
         told = cpp_driver.ask("many", over_brpc(server), each=[wire(x) for x in rows])
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        shown = cpp.run(cpp_driver.program.parents[1] / "examples" / "brpc", host, port, "x", "13")
+    ones = np.repeat(np.arange(8, dtype=np.float32)[:, None], 13, axis=1)
+    assert [float(line) for line in shown.split()] == pytest.approx(
+        linear.expected(ones).ravel().tolist(), rel=1e-4
+    )
     for x, y in zip(rows, told, strict=True):
         np.testing.assert_allclose(array(y), linear.expected(x), rtol=1e-5, atol=1e-5)
 
@@ -188,6 +194,63 @@ def test_no_damage_to_a_frame_does_more_than_fail(data: st.DataObject, cpp_drive
             assert all(isinstance(each, np.ndarray) for each in answer["outputs"].values())
         cpp_driver.ask("close", settings)
     assert kind in ("answer", "malformed", "refused", "connection", "deadline")
+
+
+@contextmanager
+def greeting(banner: bytes) -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that speaks first, as those of other protocols do; who has connected."""
+    came: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    came.append(connection)
+                    connection.sendall(banner)
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}", came
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+    for connection in came:
+        connection.close()
+
+
+def test_a_server_of_another_protocol_is_asked_once(cpp_driver: Driver) -> None:
+    with greeting(b"SSH-2.0-OpenSSH_9.2\r\n") as (address, came):
+        for number in range(1, 21):  # what it says comes before the request is sent, or behind it
+            settings = {"brpc": address, "timeout_ms": 10_000}
+            with pytest.raises(Refused, match=r"SSH-2\.0") as refused:
+                cpp_driver.infer(settings, "", X)
+            cpp_driver.ask("close", settings)
+            assert (refused.value.told["kind"], len(came)) == ("malformed", number)
+
+
+def test_where_nobody_listens_the_address_is_told_over_brpc(cpp_driver: Driver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(Refused, match=address) as refused:
+        cpp_driver.infer({"brpc": address, "attempts": 2}, "", X)
+    assert refused.value.told["kind"] == "connection"
+
+
+def test_the_deadline_tells_what_was_wrong_before_over_brpc(cpp_driver: Driver) -> None:
+    with frames(failed(2004, "the queue is full"), lambda _: None) as (address, came):
+        with pytest.raises(Refused, match="the queue is full") as refused:
+            cpp_driver.infer({"brpc": address, "attempts": 3, "timeout_ms": 500}, "", X)
+        assert len(came) == 2
+    assert refused.value.told["kind"] == "deadline"
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
+def test_a_type_that_frames_cannot_carry_is_refused_with_the_tensor_s_name(
+    cpp_driver: Driver, dtype: str
+) -> None:
+    with frames(good) as (address, came):
+        with pytest.raises(Refused, match=r'"x" is UINT.*over HTTP') as refused:
+            cpp_driver.infer({"brpc": address}, "", {"x": np.zeros((1, 2), dtype)})
+        assert (refused.value.told["kind"], came) == ("argument", [])
 
 
 def test_an_answer_beyond_the_limit_is_not_taken_over_brpc(cpp_driver: Driver) -> None:

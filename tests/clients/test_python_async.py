@@ -19,7 +19,7 @@ from paddlesrv_client import (
 from tests.clients.conftest import PICTURE
 from tests.clients.handmade import Stall, handmade
 from tests.clients.networks import PADDLE_SERVING, TABLE, echoed
-from tests.clients.test_java_faults import BUSY, GOOD, X
+from tests.clients.test_compiled_faults import BUSY, GOOD, X
 from tests.server.process import ServerProcess
 
 PROTOCOLS = ("http", "grpc", "brpc")

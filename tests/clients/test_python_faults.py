@@ -25,7 +25,7 @@ from paddlesrv_client.open_inference import HttpAnswer, HttpCodec
 from paddlesrv_client.tensors import prepare
 
 from tests.clients.handmade import Stall, handmade, response, tensors
-from tests.clients.test_java_faults import BUSY, DAMAGED, FLOATS, GOOD, NOT_READY, X, Y
+from tests.clients.test_compiled_faults import BUSY, DAMAGED, FLOATS, GOOD, NOT_READY, X, Y
 
 AT_ONCE = RetryPolicy(attempts=3, first_delay=0, max_delay=0)
 

@@ -256,8 +256,9 @@ void BrpcConnection::receive() {
     while (std::optional<AnswerFrame> frame = reader_->next()) settle(std::move(*frame));
   } catch (const Damage& damage) {
     const std::string text = std::string("the server's answer is not what bRPC says: ") + damage.what();
+    // Who speaks another language from the first byte on would, connected again, do the same.
     close([&](const std::string& id) { return std::make_exception_ptr(MalformedAnswer(text, id)); },
-          false);
+          !answered_);
     return;
   }
   if (!more) broken("the server closed the connection");
