@@ -6,9 +6,11 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
