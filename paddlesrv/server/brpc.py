@@ -176,11 +176,6 @@ class BrpcConnection(asyncio.Protocol):
             self._end(error)
         self._throttle()
 
-    def eof_received(self) -> bool:
-        """The client says no more: it gets what it has asked for, then the end."""
-        self._end(None)
-        return True
-
     def pause_writing(self) -> None:
         """The client does not read its answers: nothing more is read from it."""
         self._writable.clear()
@@ -239,13 +234,12 @@ class BrpcConnection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _end(self, error: FrameError | None) -> None:
+    def _end(self, error: FrameError) -> None:
         self._last = True
-        if error is not None:
-            kind = PayloadTooLarge if error.too_large else InvalidInput
-            refusal = refuse("brpc", kind(str(error)))
-            if error.correlation_id is not None:
-                meta = RpcMeta(correlation_id=error.correlation_id)
-                self._transport.write(failure(meta, refusal.error.brpc_code, refusal.line))
+        kind = PayloadTooLarge if error.too_large else InvalidInput
+        refusal = refuse("brpc", kind(str(error)))
+        if error.correlation_id is not None:
+            meta = RpcMeta(correlation_id=error.correlation_id)
+            self._transport.write(failure(meta, refusal.error.brpc_code, refusal.line))
         if not self._tasks:
             self._transport.close()

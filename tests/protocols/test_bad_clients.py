@@ -1,4 +1,4 @@
-"""Clients that do not read, stop in the middle, or send rubbish, and the others beside them."""
+"""Clients that do not read or send rubbish, and the others beside them."""
 
 from __future__ import annotations
 
@@ -185,56 +185,6 @@ def test_who_does_not_read_is_not_computed_for_and_holds_nobody_up(
         finally:
             reader.close()
     assert computed(server) - before == MANY
-
-
-# -- who stops in the middle -----------------------------------------------------------------------
-
-
-BEGINNINGS = (
-    b"",
-    b"P",
-    b"PRPC",
-    b"PRPC\0\0\1",
-    frame(1, rows(X).SerializeToString())[:40],
-    b"POST /v2/models/linear/infer HTTP/1.1\r\n",
-    b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{",
-    b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{",
-    b"PRI * HTTP/2.0\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-)
-
-
-def test_who_stops_in_the_middle_holds_nobody_up(server: ServerProcess) -> None:
-    host, _, port = server.url.removeprefix("http://").rpartition(":")
-    with contextlib.ExitStack() as stack:
-        for beginning in BEGINNINGS * 5:
-            half = stack.enter_context(socket.create_connection((host, int(port))))
-            half.sendall(beginning)
-        for protocol in ("http", "grpc", "brpc"):
-            with Client(server.url, protocol) as other:  # type: ignore[arg-type]
-                assert other.infer("linear", {"x": X})
-
-
-@pytest.mark.parametrize("size", [1, 7])
-def test_who_sends_byte_by_byte_is_answered(server: ServerProcess, size: int) -> None:
-    body = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 13], "data": [%s]}]}' % (
-        b", ".join([b"1"] * 13)
-    )
-    whole = b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (
-        len(body),
-        body,
-    )
-    host, _, port = server.url.removeprefix("http://").rpartition(":")
-    with socket.create_connection((host, int(port)), 30) as dripping:
-        dripping.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for start in range(0, len(whole), size):
-            dripping.sendall(whole[start : start + size])
-        assert dripping.recv(15) == b"HTTP/1.1 200 OK"
-    sent = frame(3, rows(X).SerializeToString())
-    with Connection(server.url) as dripping_frames:
-        for start in range(0, len(sent), size):
-            dripping_frames.send(sent[start : start + size])
-        assert dripping_frames.read()[0].correlation_id == 3
 
 
 # -- rubbish -------------------------------------------------------------------------------------
