@@ -61,6 +61,10 @@ CASES: dict[str, dict[int, list[str]]] = {
     "catalog update": {4: ["catalog update"]},
     "mirror": {4: ["mirror {out} {absent}"]},
     "import": {0: ["import {own} --dry-run"]},
+    "client-config": {
+        0: ["client-config {here}", "client-config {absent}"],
+        3: ["client-config nonesuch"],
+    },
 }
 LINES = [
     pytest.param(line, code, id=line)
