@@ -28,6 +28,9 @@ MAX_HEADER_BYTES = 64 << 10
 BODY_TIMEOUT = 60.0
 """Seconds that a client may take to send a body."""
 
+_WORTH_A_CALL = 1 << 16
+"""Bytes; a body that is longer is not copied to join its head."""
+
 JSON = b"application/json"
 
 _LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
@@ -340,8 +343,12 @@ class HttpConnection(asyncio.Protocol):
             self._since = shared.loop.time()
             last = self._broken and not self._queue
             keep = request.keep_alive and not (response.close or shared.closing or last)
-            # Head and body in one write: one system call, one packet.
-            transport.write(_encode(request, response, keep))
+            head = _head(response, keep)
+            body = b"" if request.method == "HEAD" else response.body
+            if len(body) < _WORTH_A_CALL:
+                transport.write(head + body)  # one system call, one packet
+            else:
+                transport.writelines((head, body))
             if not keep:
                 transport.close()
 
@@ -369,7 +376,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.close()
 
 
-def _encode(request: Request, response: Response, keep: bool) -> bytes:
+def _head(response: Response, keep: bool) -> bytes:
     parts = [
         _LINES[response.status],
         b"content-type: %b\r\ncontent-length: %d\r\n" % (response.content_type, len(response.body)),
@@ -377,6 +384,4 @@ def _encode(request: Request, response: Response, keep: bool) -> bytes:
     for name, value in response.headers:
         parts.append(b"%b: %b\r\n" % (name, value))
     parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-    if request.method != "HEAD":
-        parts.append(response.body)
     return b"".join(parts)

@@ -4,6 +4,7 @@ arrays."""
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -22,6 +23,9 @@ TO_NUMPY = {
 _DTYPES = {name: np.dtype(dtype) for name, dtype in TO_NUMPY.items() if name != "BYTES"}
 _TAKEN_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
 """For each kind of element, the kinds of JSON values that lose nothing in it."""
+
+Buffer = bytes | memoryview
+"""Bytes, or a view of some that belong to something larger."""
 
 FROM_NUMPY = {dtype: name for name, dtype in TO_NUMPY.items()}
 
@@ -137,7 +141,7 @@ def _large_integers(data: list[Any]) -> Array:
     return values.astype(np.uint64)
 
 
-def from_bytes(name: str, datatype: str, shape: list[int], blob: bytes) -> Array:
+def from_bytes(name: str, datatype: str, shape: list[int], blob: Buffer) -> Array:
     """An array over the bytes of a tensor: row by row, little endian, not copied.
 
     An element of BYTES is its length in 4 bytes, then itself.
@@ -171,6 +175,13 @@ def to_bytes(data: Array) -> bytes:
     if data.dtype.kind == "O":
         return b"".join([_LENGTH.pack(len(item)) + item for item in data.ravel()])
     return data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def bytes_of(data: Array) -> Buffer:
+    """What `to_bytes` makes, as a view of the array where it lies so already."""
+    if data.dtype.kind == "O" or not data.dtype.isnative or sys.byteorder != "little":
+        return to_bytes(data)
+    return np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
 
 
 def size_of(data: Array) -> int:
@@ -221,7 +232,7 @@ def _texts(name: str, shape: list[int], count: int, data: list[Any]) -> Array:
     return of_elements(flat, shape)
 
 
-def _elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
+def _elements(name: str, shape: list[int], count: int, blob: Buffer) -> Array:
     elements: list[bytes] = []
     position = 0
     while position < len(blob) and len(elements) < count:
@@ -231,7 +242,7 @@ def _elements(name: str, shape: list[int], count: int, blob: bytes) -> Array:
         position += 4
         if position + length > len(blob):
             break
-        elements.append(blob[position : position + length])
+        elements.append(bytes(blob[position : position + length]))
         position += length
     if len(elements) != count or position != len(blob):
         raise InvalidInput(f"the binary data of tensor {name!r} is not {count} elements of BYTES")

@@ -11,7 +11,7 @@ from paddlesrv.errors import InvalidInput
 T = TypeVar("T")
 
 
-def decode_json(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
+def decode_json(decoder: msgspec.json.Decoder[T], body: bytes | memoryview, what: str) -> T:
     """The message in a body.
 
     Args:

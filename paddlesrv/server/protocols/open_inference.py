@@ -19,10 +19,11 @@ from paddlesrv.models.tensor import Array, Tensor, dtype_name
 from paddlesrv.server.protocols.datatypes import (
     FROM_NUMPY,
     TO_NUMPY,
+    Buffer,
+    bytes_of,
     from_bytes,
     from_json,
     of_elements,
-    to_bytes,
 )
 from paddlesrv.server.protocols.json_body import decode_json
 from paddlesrv.server.request import InferRequest, InferResponse
@@ -190,7 +191,7 @@ def encode(response: InferResponse, forms: OutputForms) -> tuple[bytes, int | No
     Values that are not finite have no JSON form: they become null; binary output keeps them.
     """
     outputs: list[dict[str, Any]] = []
-    blobs: list[bytes] = []
+    blobs: list[Buffer] = []
     for name, tensor in response.outputs.items():
         outputs.append(_output(name, tensor.data, forms.binary(name), blobs))
         if tensor.lod is not None:
@@ -258,7 +259,8 @@ def describe_tensors(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
     return described
 
 
-def _cut(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+def _cut(body: bytes, header_length: str | None) -> tuple[Buffer, Buffer]:
+    """The JSON, and the bytes behind it; views, since they may be long."""
     if header_length is None:
         return body, b""
     if not (header_length.isascii() and header_length.isdigit()) or len(header_length) > 18:
@@ -272,10 +274,11 @@ def _cut(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
             "Inference-Header-Content-Length is larger than the body",
             context={"found": f"{length} of {len(body)} bytes"},
         )
-    return body[:length], body[length:]
+    view = memoryview(body)
+    return view[:length], view[length:]
 
 
-def _take(name: str, blobs: bytes, position: int, size: Any) -> tuple[bytes, int]:
+def _take(name: str, blobs: Buffer, position: int, size: Any) -> tuple[Buffer, int]:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise InvalidInput(f"binary_data_size of tensor {name!r} is not a number of bytes")
     if position + size > len(blobs):
@@ -286,11 +289,11 @@ def _take(name: str, blobs: bytes, position: int, size: Any) -> tuple[bytes, int
     return blobs[position : position + size], position + size
 
 
-def _output(name: str, data: Array, binary: bool, blobs: list[bytes]) -> dict[str, Any]:
+def _output(name: str, data: Array, binary: bool, blobs: list[Buffer]) -> dict[str, Any]:
     datatype = FROM_NUMPY[dtype_name(data)]
     output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(data.shape)}
     if binary or datatype == "FP16":
-        blob = to_bytes(data)
+        blob = bytes_of(data)
         output["parameters"] = {"binary_data_size": len(blob)}
         blobs.append(blob)
     elif datatype == "BYTES":
