@@ -13,6 +13,7 @@ import typer
 from paddlesrv import __version__
 from paddlesrv.cli import (
     about,
+    bench,
     cache,
     candidates,
     catalog,
@@ -91,10 +92,12 @@ for noun in (
     running,
     predict,
     client_config,
+    bench,
     config,
     cache,
     doctor,
     about,
+    bench,
     completion,
     help,
 ):

@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-INSTALL, TEST, DAILY, ASKING, PROGRAM = blocks("sh")
+INSTALL, TEST, DAILY, ASKING, PROGRAM, BENCH = blocks("sh")
 COMMANDS = [line.partition(" #")[0].strip() for line in DAILY.splitlines() if line.strip()]
 SERVING = [line for line in COMMANDS if re.search(r"(^|&& )paddlesrv serve ", line)]
 PLAIN = [line for line in COMMANDS if line not in SERVING]
@@ -89,6 +89,14 @@ def test_the_program_that_is_printed_asks_the_server(shell, model_home: Path) ->
         )
         read = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}")
     assert "HelloPaddle" in read
+
+
+def test_a_server_is_measured_as_it_says(shell, model_home: Path) -> None:
+    with serve("ocr", home=model_home) as server:
+        table = shell(BENCH.replace("http://127.0.0.1:9393", server.url))
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0][:2] == ["CONC", "REQ/S"]
+    assert [(row[0], row[-1]) for row in rows[1:]] == [("1", "0"), ("4", "0")]
 
 
 def test_servers_that_go_on_by_themselves_are_seen_read_and_stopped_as_it_says(shell) -> None:
