@@ -38,6 +38,7 @@ CAPABILITIES = (
     Capability("paddle", "gpu", "fp16"),
     # ONNX Runtime computes in the types that a model was exported with; it has no switch for them.
     Capability("onnxruntime", "cpu", "fp32"),
+    Capability("onnxruntime", "cpu", "int8"),
     Capability("onnxruntime", "gpu", "fp32"),
 )
 
