@@ -45,4 +45,10 @@ def load_engine(
 
         check(options)
         spec, root = converted(spec, root, cache_dir)
+    if options.precision == "fp16" and not options.tensorrt:  # TensorRT has a switch for it
+        from paddlesrv.engines.devices import check
+        from paddlesrv.engines.half import halved
+
+        check(options)
+        spec, root = halved(spec, root)
     return onnxruntime.load(spec, root, options)

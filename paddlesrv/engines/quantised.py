@@ -24,6 +24,8 @@ REPORT = "report.json"
 _FORM = "onnx int8 1\n"
 _SIGNS = (b"QuantizeLinear", b"QLinearConv", b"QLinearMatMul")
 """Operators of an ONNX network that is quantised already."""
+_PADDLE_SIGNS = (b"fake_quantize", b"fake_channel_wise_quantize", b"quantize_linear")
+"""What PaddleSlim leaves in a program that it has quantised."""
 
 
 def quantised(spec: ModelSpec, root: Path, cache_dir: Path | None = None) -> tuple[ModelSpec, Path]:
@@ -64,6 +66,24 @@ def is_quantised(files: ModelFiles) -> bool:
         return False
     content = files.program.read_bytes()
     return any(sign in content for sign in _SIGNS)
+
+
+def require_quantised(spec: ModelSpec, files: ModelFiles) -> None:
+    """Make sure that a Paddle program came quantised (PACT, KL).
+
+    Raises:
+        DeviceUnavailable: its operators are plain ones, which would run as ever.
+    """
+    content = files.program.read_bytes()
+    if not any(sign in content for sign in _PADDLE_SIGNS):
+        raise DeviceUnavailable(
+            f"{spec.name} did not come quantised, and paddle quantises nothing by itself",
+            context={"wanted": "--precision int8 --engine paddle"},
+            hints=[
+                "quantise it for ONNX Runtime: "
+                f"paddlesrv tune {spec.name} --precision int8 --calibrate DIR"
+            ],
+        )
 
 
 def place_of(files: ModelFiles, cache_dir: Path | None = None) -> Path:
