@@ -45,13 +45,16 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """One network: a pipeline has several.
 
     `cosine` is the mean similarity of its raw outputs, `recorded` how many inputs it was calibrated
-    with, `operators` which were quantised (none named: all that can be).
+    with, `operators` which were quantised (none named: all that can be); `spared` tells whether
+    both ends and convolutions of single channels were left out, `reduced_range` whether weights
+    have 7 bits.
     """
 
     model: str
     recorded: int
     operators: tuple[str, ...] = ()
     reduced_range: bool = False
+    spared: bool = False
     cosine: float
     fp32_bytes: int
     int8_bytes: int

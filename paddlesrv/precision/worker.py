@@ -150,7 +150,7 @@ class _Work:
             ) from error
 
     def _file(self, source: Source, way: Way) -> Path:
-        return self._work / f"{source.spec.name}.{len(way.operators)}.onnx"
+        return self._work / f"{source.spec.name}.{way.spared:d}{len(way.operators)}.onnx"
 
     def _quantised(self, source: Source, way: Way) -> Engine:
         name = source.spec.name
@@ -175,6 +175,7 @@ class _Work:
             model=name,
             recorded=self._recordings[name].count,
             operators=way.operators,
+            spared=way.spared,
             reduced_range=way.reduced_range,
             cosine=round(cosine, 6),
             fp32_bytes=_program(source).stat().st_size,
