@@ -228,7 +228,10 @@ def _config() -> str:
         ]
         for scope in ("server", "model")
     }
-    own = [(f"`{field}`", PURPOSE[field], ACCEPTED[field], "") for field in ("name", "path")]
+    own = [
+        (f"`{field}`", PURPOSE[field], ACCEPTED[field], "")
+        for field in ("name", "path", "tensorrt_shapes")
+    ]
     header = ("field", "", "takes", "default")
     in_file = ((f"`{s.field}`", s.help, s.accepted or "") for s in SETTINGS if s.accepted)
     return _page(
@@ -250,8 +253,8 @@ def _config() -> str:
             _table(header, [*own, *fields["model"]]),
             f"## Your own file: `{settings.USER_FILE}`",
             "Where it lies: `paddlesrv config path -q`. `settings` holds for every command; "
-            "`serve` takes every field of the server's file but `models`, `name` and `path`, for "
-            "every server that you start. Addresses with passwords are refused (put them into "
+            "`serve` takes every field of the server's file but `models`, `name`, `path` and "
+            "`tensorrt_shapes`, for every server that you start. Addresses with passwords are refused (put them into "
             "`~/.netrc`), and so is a file that everybody may write to.",
             _table(("below `settings`", "", "takes"), in_file),
             "```yaml\nsettings:\n  mirror: https://models.example.com\n"

@@ -9,6 +9,9 @@ files and other kinds are left alone. Nothing is taken silently that cannot be r
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -114,7 +117,7 @@ def _read(path: Path) -> bytes:
 def _samples(path: Path, name: str, content: bytes, spec: ModelSpec) -> Iterator[Sample]:
     suffix = path.suffix.lower()
     if suffix in TENSORS:
-        yield Sample(name, _tensors(path, name, spec))
+        yield Sample(name, _tensors(content, name, spec))
     elif suffix in SUFFIXES["image"]:
         yield Sample(name, TaskInput("image", content))
     elif suffix == ".json":
@@ -142,11 +145,12 @@ def _features(content: bytes, name: str) -> dict[str, object] | list[object]:
         raise InvalidInput(f"{name} holds no features: {error}") from error
 
 
-def _tensors(path: Path, name: str, spec: ModelSpec) -> dict[str, Tensor]:
+def _tensors(content: bytes, name: str, spec: ModelSpec) -> dict[str, Tensor]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded) if path.suffix.lower() == ".npz" else None
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        # From what was read for the digest: that is what is calibrated with.
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = dict(loaded) if name.lower().endswith(".npz") else None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(f"{name} cannot be read as tensors: {error}") from error
     if arrays is None:
         if len(spec.inputs) != 1:
