@@ -254,8 +254,8 @@ def _config() -> str:
             f"## Your own file: `{settings.USER_FILE}`",
             "Where it lies: `paddlesrv config path -q`. `settings` holds for every command; "
             "`serve` takes every field of the server's file but `models`, `name`, `path` and "
-            "`tensorrt_shapes`, for every server that you start. Addresses with passwords are refused (put them into "
-            "`~/.netrc`), and so is a file that everybody may write to.",
+            "`tensorrt_shapes`, for every server that you start. Addresses with passwords are "
+            "refused (put them into `~/.netrc`), and so is a file that everybody may write to.",
             _table(("below `settings`", "", "takes"), in_file),
             "```yaml\nsettings:\n  mirror: https://models.example.com\n"
             "serve:\n  port: 9000\n  engine: onnxruntime\n```",

@@ -95,7 +95,15 @@ def load(
         # plain kernels are as fast on networks like these.
         return load_variant(PLAIN)
     found = candidates(spec.format, files.program.read_bytes())
-    return choose(load_variant, found, check_input(spec))[1]
+    variant_found, engine = choose(load_variant, found, check_input(spec))
+    if options.precision in ("bf16", "int8") and not variant_found.onednn:
+        engine.close()
+        raise DeviceUnavailable(
+            f"{spec.name} answers rightly without oneDNN alone, which computes in fp32",
+            context={"wanted": f"--precision {options.precision}"},
+            hints=["run it in fp32: --precision fp32"],
+        )
+    return engine
 
 
 class PaddleEngine:

@@ -24,8 +24,13 @@ REPORT = "report.json"
 _FORM = "onnx int8 1\n"
 _SIGNS = (b"QuantizeLinear", b"QLinearConv", b"QLinearMatMul")
 """Operators of an ONNX network that is quantised already."""
-_PADDLE_SIGNS = (b"fake_quantize", b"fake_channel_wise_quantize", b"quantize_linear")
-"""What PaddleSlim leaves in a program that it has quantised."""
+_SLIM = (
+    "quantize_linear", "fake_quantize_abs_max", "fake_quantize_range_abs_max",
+    "fake_quantize_moving_average_abs_max", "fake_quantize_dequantize_abs_max",
+    "fake_quantize_dequantize_moving_average_abs_max", "fake_channel_wise_quantize_abs_max",
+    "fake_channel_wise_quantize_dequantize_abs_max",
+)  # fmt: skip
+"""Operators that PaddleSlim leaves in a program that it has quantised."""
 
 
 def quantised(spec: ModelSpec, root: Path, cache_dir: Path | None = None) -> tuple[ModelSpec, Path]:
@@ -75,7 +80,7 @@ def require_quantised(spec: ModelSpec, files: ModelFiles) -> None:
         DeviceUnavailable: its operators are plain ones, which would run as ever.
     """
     content = files.program.read_bytes()
-    if not any(sign in content for sign in _PADDLE_SIGNS):
+    if not any(sign in content for sign in _signs(spec)):
         raise DeviceUnavailable(
             f"{spec.name} did not come quantised, and paddle quantises nothing by itself",
             context={"wanted": "--precision int8 --engine paddle"},
@@ -84,6 +89,17 @@ def require_quantised(spec: ModelSpec, files: ModelFiles) -> None:
                 f"paddlesrv tune {spec.name} --precision int8 --calibrate DIR"
             ],
         )
+
+
+def _signs(spec: ModelSpec) -> list[bytes]:
+    """How the program of a quantised network names such an operator.
+
+    Every ProgramDesc lists the versions of all operators there are, so the name alone is no sign:
+    the type of one that is used is field 3 of its OpDesc (framework.proto).
+    """
+    if spec.format == "paddle-pir":
+        return [f'.{name}"'.encode() for name in _SLIM]
+    return [b"\x1a" + bytes([len(name)]) + name.encode() for name in _SLIM]
 
 
 def place_of(files: ModelFiles, cache_dir: Path | None = None) -> Path:

@@ -53,6 +53,7 @@ def test_a_precision_that_is_not_here_is_refused_with_what_is(line, servers):
 
 def test_int8_is_refused_then_made_then_served_and_answers_what_is_in_the_picture(servers):
     quantising, plain = QUANTISED
+    assert servers.run(*words(plain, servers), "--dry-run").returncode == 6
     ended = servers.run(*words(plain, servers), "--port", "0")
     assert ended.returncode == 6
     assert "there is no int8 form" in ended.stderr
