@@ -49,6 +49,10 @@ Calibrate = Annotated[
         help="With --precision int8: pictures or texts to quantise with, where it is not done yet.",
     ),
 ]
+Accept = Annotated[
+    bool,
+    typer.Option("--accept", help="With --calibrate: take int8 even if it agrees too little."),
+]
 TensorRt = Annotated[
     bool | None,
     typer.Option("--tensorrt", help="With --gpu: run through TensorRT; its engine is kept."),

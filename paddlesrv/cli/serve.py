@@ -69,6 +69,7 @@ def serve(
     cpu: options.Cpu = False,
     precision: options.PrecisionFlag = None,
     calibrate: options.Calibrate = None,
+    accept: options.Accept = False,
     tensorrt: options.TensorRt = None,
     engine: options.EngineFlag = None,
     host: options.Host = None,
@@ -139,7 +140,9 @@ def serve(
 
         asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
-    return _Start(shell, asked, again, name, detach, base.translation, calibrate).run(dry_run)
+    return _Start(shell, asked, again, name, detach, base.translation, calibrate, accept).run(
+        dry_run
+    )
 
 
 class _Start:
@@ -154,6 +157,7 @@ class _Start:
         detach: bool,
         translation: Translation | None = None,
         calibration: Path | None = None,
+        accept: bool = False,
     ) -> None:
         self._shell = shell
         self._out = shell.output
@@ -163,6 +167,7 @@ class _Start:
         self._detach = detach
         self._translation = translation
         self._calibration = calibration
+        self._accept = accept
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
@@ -229,7 +234,8 @@ class _Start:
     def _quantise(self, located: Sequence[Located]) -> None:
         """Refuse int8 for models without such a form, or make it, where there is something to."""
         configs = [model.config for model in located]
-        if self._calibration is None and all(config.precision != "int8" for config in configs):
+        int8 = any(config.precision == "int8" for config in configs)
+        if not (int8 or self._calibration or self._accept):
             return
         from paddlesrv.precision.serving import ensure_quantised
         from paddlesrv.server.locate import find_local
@@ -240,6 +246,7 @@ class _Start:
             lambda name: find_local(located, shell.catalogue, shell.store, name),
             self._calibration,
             self._out.note,
+            accept=self._accept,
         )
         for report in reports:
             for line in report.lines:

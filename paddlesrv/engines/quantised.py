@@ -120,6 +120,7 @@ def absent(spec: ModelSpec) -> DeviceUnavailable:
         context={"wanted": "--precision int8", "needs": "pictures or texts such as it will get"},
         hints=[
             f"make it once: paddlesrv tune {spec.name} --precision int8 --calibrate DIR",
+            f"or as it is served: paddlesrv serve {spec.name} --precision int8 --calibrate DIR",
             f"or run it as it is: paddlesrv serve {spec.name} --precision fp32",
         ],
     )

@@ -18,6 +18,8 @@ def ensure_quantised(
     find: Callable[[str], LocalModel],
     calibration: Path | None,
     watch: Watch = lambda text: None,
+    *,
+    accept: bool = False,
 ) -> list[Report]:
     """Make the int8 forms that are missing, if there is something to calibrate with.
 
@@ -26,6 +28,7 @@ def ensure_quantised(
         find: A model, or a component of one, by its name.
         calibration: The directory to calibrate with; None: nothing is made.
         watch: Told what is being done.
+        accept: Take a form even if it agrees too little.
 
     Returns:
         The reports of what was made and accepted.
@@ -37,6 +40,11 @@ def ensure_quantised(
         InvalidInput, EngineError, IntegrityError: as `quantise`.
     """
     wanted = [m for m in models if m.precision == "int8" and m.engine != "paddle"]
+    if accept and calibration is None:
+        raise UsageError(
+            "--accept is for what is quantised now",
+            hints=["name the inputs as well: --precision int8 --calibrate DIR --accept"],
+        )
     if calibration is not None and not wanted:
         raise UsageError(
             "--calibrate is for models that run in int8 with onnxruntime",
@@ -53,7 +61,7 @@ def ensure_quantised(
         except DeviceUnavailable:
             if calibration is None:
                 raise absent(model.spec) from None
-            report = quantise(model, parts, calibration, watch=watch)
+            report = quantise(model, parts, calibration, accept=accept, watch=watch)
             if not report.accepted:
                 raise refused(report) from None
             reports.append(report)
@@ -75,6 +83,6 @@ def refused(report: Report) -> DeviceUnavailable:
             "calibrate with more inputs, and such as the model will get",
             f"run it as it is: paddlesrv serve {report.model} --precision fp32",
             "take it all the same: "
-            f"paddlesrv tune {report.model} --precision int8 {calibrate} --accept",
+            f"paddlesrv serve {report.model} --precision int8 {calibrate} --accept",
         ],
     )

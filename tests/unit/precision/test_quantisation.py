@@ -219,6 +219,15 @@ def test_a_server_starts_with_no_form_that_agrees_too_little(fragile, far_apart,
     assert left(home) == []
 
 
+def test_it_starts_with_it_for_who_accepts_it(fragile, far_apart, home):
+    config = ModelConfig(name="fragile", engine="onnxruntime", precision="int8")
+    with pytest.raises(UsageError, match="--accept"):
+        ensure_quantised([config], lambda name: fragile, None, accept=True)
+    (report,) = ensure_quantised([config], lambda name: fragile, far_apart, accept=True)
+    assert report.forced
+    assert ensure_quantised([config], lambda name: fragile, None) == []
+
+
 def test_calibration_without_a_model_in_int8_is_refused(fragile, far_apart):
     with pytest.raises(UsageError, match="--calibrate"):
         ensure_quantised([ModelConfig(name="fragile")], lambda name: fragile, far_apart)
