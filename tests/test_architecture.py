@@ -15,7 +15,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import itself and what stands below it.
 LAYERS = (
     ("cli",),
-    ("deploy", "bench", "server", "client", "predict", "doctor", "importing", "environment"),
+    (
+        "deploy",
+        "bench",
+        "server",
+        "client",
+        "predict",
+        "precision",
+        "doctor",
+        "importing",
+        "environment",
+    ),
     ("tasks", "engines", "recipes"),
     ("models", "zoo"),
     ("settings",),
@@ -26,7 +36,11 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 ONLY_IN = {
     "paddle": {"engines/paddle.py", "recipes/"},
-    "onnxruntime": {"engines/onnxruntime.py"},
+    "onnxruntime": {
+        "engines/onnxruntime.py",
+        "engines/half_worker.py",
+        "precision/static.py",
+    },
     "paddle2onnx": {"engines/convert_worker.py"},
     "docker": {"deploy/image.py"},
 }

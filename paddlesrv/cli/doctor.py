@@ -23,6 +23,7 @@ class GroupWord(str, Enum):
     python = "python"
     engines = "engines"
     gpu = "gpu"
+    precision = "precision"
     limits = "limits"
     disk = "disk"
     ports = "ports"
@@ -32,7 +33,7 @@ class GroupWord(str, Enum):
     sources = "sources"
 
 
-_STYLE = {"ok": "green", "warn": "yellow", "fail": "red"}
+_STYLE = {"ok": "green", "off": "bright_black", "warn": "yellow", "fail": "red"}
 
 
 def register(app: typer.Typer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +40,22 @@ Cpu = Annotated[bool, typer.Option("--cpu", help="Run on the CPU (the default)."
 PrecisionFlag = Annotated[
     PrecisionWord | None,
     typer.Option("--precision", metavar="fp32|fp16|bf16|int8", help="Precision of the numbers."),
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibrate",
+        metavar="DIR",
+        help="With --precision int8: pictures or texts to quantise with, where it is not done yet.",
+    ),
+]
+Accept = Annotated[
+    bool,
+    typer.Option("--accept", help="With --calibrate: take int8 even if it agrees too little."),
+]
+TensorRt = Annotated[
+    bool | None,
+    typer.Option("--tensorrt", help="With --gpu: run through TensorRT; its engine is kept."),
 ]
 EngineFlag = Annotated[
     EngineWord | None,
@@ -110,6 +127,7 @@ class Running:
     cpu: bool = False
     precision: PrecisionWord | None = None
     engine: EngineWord | None = None
+    tensorrt: bool | None = None
     instances: int | None = None
     threads: int | None = None
     max_batch_size: int | None = None
@@ -122,6 +140,7 @@ class Running:
         values = {
             "precision": self.precision and self.precision.value,
             "engine": self.engine and self.engine.value,
+            "tensorrt": self.tensorrt,
             "instances": self.instances,
             "threads": self.threads,
             "max_batch_size": self.max_batch_size,

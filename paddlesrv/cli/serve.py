@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
         examples=[
             "paddlesrv serve ocr",
             "paddlesrv serve resnet50 --gpu 0 --precision fp16",
+            "paddlesrv serve resnet50 --precision int8 --calibrate photos/",
             "paddlesrv serve ocr lac --port 0 --instances 2",
             "paddlesrv serve ocr -d --name reader",
             "paddlesrv serve ./my_model --dry-run",
@@ -67,6 +68,9 @@ def serve(
     gpu: options.Gpu = None,
     cpu: options.Cpu = False,
     precision: options.PrecisionFlag = None,
+    calibrate: options.Calibrate = None,
+    accept: options.Accept = False,
+    tensorrt: options.TensorRt = None,
     engine: options.EngineFlag = None,
     host: options.Host = None,
     port: options.Port = None,
@@ -108,6 +112,7 @@ def serve(
         cpu=cpu,
         precision=precision,
         engine=engine,
+        tensorrt=tensorrt,
         instances=instances,
         threads=threads,
         max_batch_size=max_batch_size,
@@ -135,7 +140,9 @@ def serve(
 
         asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
-    return _Start(shell, asked, again, name, detach, base.translation).run(dry_run)
+    return _Start(shell, asked, again, name, detach, base.translation, calibrate, accept).run(
+        dry_run
+    )
 
 
 class _Start:
@@ -149,6 +156,8 @@ class _Start:
         name: str | None,
         detach: bool,
         translation: Translation | None = None,
+        calibration: Path | None = None,
+        accept: bool = False,
     ) -> None:
         self._shell = shell
         self._out = shell.output
@@ -157,6 +166,8 @@ class _Start:
         self._name = name
         self._detach = detach
         self._translation = translation
+        self._calibration = calibration
+        self._accept = accept
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
@@ -178,6 +189,8 @@ class _Start:
             absent = missing(located, self._shell.store)
             if dry_run:
                 naming.look()
+                if not absent and self._calibration is None:
+                    self._quantise(located)
                 self._tell_plan(located, absent, devices, naming.name)
                 return 0
             claim = naming.take(self._detach)
@@ -218,6 +231,27 @@ class _Start:
             Installer(shell.catalogue, shell.store, shell.settings, observer).get(missing)
         shell.interrupted = "interrupted"
 
+    def _quantise(self, located: Sequence[Located]) -> None:
+        """Refuse int8 for models without such a form, or make it, where there is something to."""
+        configs = [model.config for model in located]
+        int8 = any(config.precision == "int8" for config in configs)
+        if not (int8 or self._calibration or self._accept):
+            return
+        from paddlesrv.precision.serving import ensure_quantised
+        from paddlesrv.server.locate import find_local
+
+        shell = self._shell
+        reports = ensure_quantised(
+            configs,
+            lambda name: find_local(located, shell.catalogue, shell.store, name),
+            self._calibration,
+            self._out.note,
+            accept=self._accept,
+        )
+        for report in reports:
+            for line in report.lines:
+                self._out.note(line)
+
     def _serve(
         self,
         located: Sequence[Located],
@@ -234,6 +268,7 @@ class _Start:
         from paddlesrv.server.registration import describe
 
         shell = self._shell
+        self._quantise(located)
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, shell.catalogue, shell.store, name),

@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "python": machine.check_python,
     "engines": machine.check_engines,
     "gpu": machine.check_gpu,
+    "precision": machine.check_precision,
     "limits": room.check_limits,
     "disk": room.check_disk,
     "ports": room.check_ports,

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-Status = Literal["ok", "warn", "fail"]
+Status = Literal["ok", "off", "warn", "fail"]
+"""`off` is what is not here and need not be."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

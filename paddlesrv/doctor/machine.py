@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from paddlesrv.doctor.finding import Finding
-from paddlesrv.engines.devices import ENGINES, Machine, describe
+from paddlesrv.engines.devices import CAPABILITIES, ENGINES, NEEDS, Machine, describe
 from paddlesrv.settings import Settings
 
 PYTHONS = ((3, 10), (3, 13))
@@ -87,3 +87,16 @@ def _cuda(machine: Machine, with_cuda: bool) -> Finding:
     else:
         text, remedy = f"driver {driver}, {build}", None
     return Finding(group="gpu", status="warn" if remedy else "ok", text=text, remedy=remedy)
+
+
+def check_precision(_: Settings) -> Iterator[Finding]:
+    """What each engine computes in where, and why not here where it does not."""
+    machine = describe()
+    for rule in CAPABILITIES:
+        lacking = machine.lacks(rule)
+        needs = f" ({NEEDS[rule.needs]})" if rule.needs else ""
+        yield Finding(
+            group="precision",
+            status="ok" if lacking is None else "off",
+            text=f"{rule}{needs if lacking is None else ': ' + lacking}",
+        )

@@ -27,6 +27,15 @@ class Device(msgspec.Struct, frozen=True):
         return "cpu" if self.kind == "cpu" else f"gpu:{self.index}"
 
 
+class ShapeRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shapes of an input that TensorRT is built for: the least, the usual and the greatest."""
+
+    input: str
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to run a network. `threads` is the number of threads inside one run."""
 
@@ -34,6 +43,11 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = Device()
     precision: Precision = "fp32"
     threads: int = 1
+    tensorrt: bool = False
+    tensorrt_shapes: tuple[ShapeRange, ...] = ()
+    """With TensorRT: the shapes of inputs whose size is open. Others are made of the signature."""
+    max_batch_size: int = 0
+    """With TensorRT: rows in the greatest batch; 0 is the model's own default."""
 
 
 class Engine(Protocol):

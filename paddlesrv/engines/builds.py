@@ -26,12 +26,17 @@ _DISTRIBUTIONS: dict[EngineName, tuple[str, str]] = {
 
 
 class Build(msgspec.Struct, frozen=True):
-    """One installed engine; `cuda` is the CUDA version that it was built for, if any."""
+    """One installed engine.
+
+    `cuda` is the CUDA version that it was built for, if any; `tensorrt` tells whether it can use
+    TensorRT, if that is there.
+    """
 
     engine: EngineName
     distribution: str
     version: str
     cuda: str | None = None
+    tensorrt: bool = False
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version} ({'cuda ' + self.cuda if self.cuda else 'cpu'})"
@@ -68,4 +73,7 @@ def parse_build(engine: EngineName, text: str, version_name: str) -> Build:
         distribution=distribution(engine, has_cuda),
         version=values.get(version_name, "unknown"),
         cuda=(cuda or "unknown") if has_cuda else None,
+        # onnxruntime-gpu always brings the provider, paddle says what it was built with.
+        tensorrt=has_cuda
+        and (engine == "onnxruntime" or values.get("tensorrt_version", "")[:1].isdigit()),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
+import importlib.util
 import os
 import platform
 import re
@@ -72,6 +74,16 @@ def read_gpus(environ: Mapping[str, str] = os.environ) -> Gpus:
         return Gpus(_driver(nvml), visible(_devices(nvml), environ.get("CUDA_VISIBLE_DEVICES")))
     finally:
         nvml.nvmlShutdown()
+
+
+def has_tensorrt() -> bool:
+    """Whether TensorRT's library can be found: installed for all, or as the package of NVIDIA."""
+    try:
+        if importlib.util.find_spec("tensorrt_libs") is not None:
+            return True
+    except (ImportError, ValueError):
+        pass
+    return ctypes.util.find_library("nvinfer") is not None
 
 
 def visible(devices: tuple[Gpu, ...], selection: str | None) -> tuple[Gpu, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.devices import check
-from paddlesrv.engines.files import checked_files
+from paddlesrv.engines.files import ModelFiles, checked_files
+from paddlesrv.engines.tensorrt import cache_of, provider_options, shapes
 from paddlesrv.errors import DeviceUnavailable, EngineError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
@@ -36,13 +37,13 @@ def load(spec: ModelSpec, root: Path, options: EngineOptions) -> OnnxEngine:
         raise EngineError(
             f"{spec.name} is {spec.format}; convert it before it is loaded with onnxruntime"
         )
-    return OnnxEngine(spec, checked_files(spec, root).program, options)
+    return OnnxEngine(spec, root, options)
 
 
 class OnnxEngine:
     """A session, its inputs and its outputs. One call at a time."""
 
-    def __init__(self, spec: ModelSpec, program: Path, options: EngineOptions) -> None:
+    def __init__(self, spec: ModelSpec, root: Path, options: EngineOptions) -> None:
         """Create the session; see `load`."""
         import onnxruntime
 
@@ -53,8 +54,12 @@ class OnnxEngine:
         settings.inter_op_num_threads = 1
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         settings.log_severity_level = _ERRORS_ONLY + 1
+        files = checked_files(spec, root)
+        program = files.program
         provider: Any = "CPUExecutionProvider"
-        if options.device.kind == "gpu":
+        if options.tensorrt:
+            provider = ("TensorrtExecutionProvider", _tensorrt(spec, files, options))
+        elif options.device.kind == "gpu":
             provider = ("CUDAExecutionProvider", {"device_id": options.device.index})
         try:
             session = onnxruntime.InferenceSession(str(program), settings, providers=[provider])
@@ -65,7 +70,10 @@ class OnnxEngine:
             ) from error
         # A provider that does not start is replaced by the CPU, with no more than a log line.
         if options.device.kind == "gpu" and session.get_providers()[0] != provider[0]:
-            raise DeviceUnavailable(f"onnxruntime did not take GPU {options.device.index}")
+            with_what = " with TensorRT" if options.tensorrt else ""
+            raise DeviceUnavailable(
+                f"onnxruntime did not take GPU {options.device.index}{with_what}"
+            )
         self._inputs = [tensor.name for tensor in session.get_inputs()]
         outputs = [tensor.name for tensor in session.get_outputs()]
         self._outputs = [tensor.name for tensor in spec.outputs] or outputs
@@ -101,6 +109,16 @@ class OnnxEngine:
     def close(self) -> None:
         """Drop the session and its memory."""
         self._session = None
+
+
+def _tensorrt(
+    spec: ModelSpec, files: ModelFiles, options: EngineOptions
+) -> Mapping[str, str | int | bool]:
+    import onnxruntime
+
+    built_for = shapes(spec, options)
+    version = f"onnxruntime {onnxruntime.__version__}"
+    return provider_options(options, built_for, cache_of(files, options, built_for, version))
 
 
 def _fed(data: Array) -> Array:

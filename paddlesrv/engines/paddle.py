@@ -21,6 +21,13 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.check_input import check_input
 from paddlesrv.engines.devices import check
 from paddlesrv.engines.files import ModelFiles, checked_files
+from paddlesrv.engines.quantised import require_quantised
+from paddlesrv.engines.tensorrt import (
+    MIN_SUBGRAPH,
+    WORKSPACE_BYTES,
+    cache_of,
+    shapes,
+)
 from paddlesrv.engines.variants import PLAIN, VARIANTS, Variant, candidates, choose
 from paddlesrv.errors import DeviceUnavailable, EngineError
 from paddlesrv.models.spec import ModelSpec
@@ -68,6 +75,13 @@ def load(
             f"the engine paddle does not run {spec.format} models such as {spec.name}"
         )
     files = checked_files(spec, root)
+    if options.precision == "int8":
+        require_quantised(spec, files)
+    if options.tensorrt and spec.format == "paddle-pir":
+        raise DeviceUnavailable(
+            f"{spec.name} is a PIR program, which paddle does not run through TensorRT by itself",
+            hints=["run it without, or with ONNX Runtime's: --engine onnxruntime --tensorrt"],
+        )
 
     def load_variant(chosen: Variant) -> PaddleEngine:
         return PaddleEngine(spec, files, options, chosen)
@@ -81,7 +95,15 @@ def load(
         # plain kernels are as fast on networks like these.
         return load_variant(PLAIN)
     found = candidates(spec.format, files.program.read_bytes())
-    return choose(load_variant, found, check_input(spec))[1]
+    variant_found, engine = choose(load_variant, found, check_input(spec))
+    if options.precision in ("bf16", "int8") and not variant_found.onednn:
+        engine.close()
+        raise DeviceUnavailable(
+            f"{spec.name} answers rightly without oneDNN alone, which computes in fp32",
+            context={"wanted": f"--precision {options.precision}"},
+            hints=["run it in fp32: --precision fp32"],
+        )
+    return engine
 
 
 class PaddleEngine:
@@ -96,6 +118,8 @@ class PaddleEngine:
         inference = _inference()
         try:
             config = _config(inference, files, options, variant)
+            if options.tensorrt:
+                _use_tensorrt(inference, config, spec, files, options)
             if options.device.kind == "gpu" and not config.use_gpu():
                 raise DeviceUnavailable(f"paddle did not take GPU {options.device.index}")
             predictor = inference.create_predictor(config)
@@ -217,6 +241,8 @@ def _config(inference: Any, files: ModelFiles, options: EngineOptions, variant: 
         config.enable_use_gpu(_GPU_POOL_MB, options.device.index, kind)
         return config
     config.disable_gpu()
+    if options.precision == "int8":
+        config.enable_onednn_int8()
     # Each new input shape leaves primitives behind; without a bound, memory grows with them.
     config.set_onednn_cache_capacity(_ONEDNN_CACHED_SHAPES)
     if not variant.onednn:
@@ -226,6 +252,30 @@ def _config(inference: Any, files: ModelFiles, options: EngineOptions, variant: 
     for name in variant.without:
         config.delete_pass(name)
     return config
+
+
+def _use_tensorrt(
+    inference: Any, config: Any, spec: ModelSpec, files: ModelFiles, options: EngineOptions
+) -> None:
+    """Have a program's operators run through TensorRT, whose engine is built once and kept."""
+    built_for = shapes(spec, options)
+    words = {
+        "fp32": inference.PrecisionType.Float32,
+        "fp16": inference.PrecisionType.Half,
+        "int8": inference.PrecisionType.Int8,
+    }
+    # The directory goes first: what is set after the engine would be ignored.
+    version = f"paddle {_paddle().__version__}"
+    config.set_optim_cache_dir(str(cache_of(files, options, built_for, version)))
+    config.enable_tensorrt_engine(
+        workspace_size=WORKSPACE_BYTES,
+        max_batch_size=max(shape[0] for shape in built_for.greatest.values() if shape),
+        min_subgraph_size=MIN_SUBGRAPH,
+        precision_mode=words[options.precision],
+        use_static=True,
+        use_calib_mode=False,
+    )
+    config.set_trt_dynamic_shape_info(built_for.least, built_for.greatest, built_for.usual)
 
 
 def _fetch(handle: Any) -> Tensor:

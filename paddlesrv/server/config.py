@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision
+from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision, ShapeRange
 from paddlesrv.yaml_file import Rules, YamlFile, explain, read_yaml
 
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
@@ -40,6 +40,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     engine: EngineName = "paddle"
     device: DeviceWord = "cpu"
     precision: Precision = "fp32"
+    tensorrt: bool = False
+    tensorrt_shapes: tuple[ShapeRange, ...] = ()
     instances: AtLeast1 = 1
     threads: AtLeast0 = 0
     max_batch_size: AtLeast1 | None = None
@@ -91,6 +93,8 @@ ACCEPTED: Mapping[str, str] = {
     "engine": "paddle or onnxruntime",
     "device": "cpu or gpu:N, e.g. gpu:0",
     "precision": "fp32, fp16, bf16 or int8",
+    "tensorrt": "true or false",
+    "tensorrt_shapes": "a list of {input, min, opt, max}, each of the three a list of sizes",
     "instances": "a whole number from 1",
     "threads": "a whole number from 0; 0: cores / instances",
     "max_batch_size": "a whole number from 1, or null for the model's own",
@@ -116,6 +120,8 @@ PURPOSE: Mapping[str, str] = {
     "engine": "What runs the network: paddle or onnxruntime.",
     "device": "cpu, or gpu:N.",
     "precision": "fp32, fp16, bf16 or int8.",
+    "tensorrt": "On a GPU: through TensorRT, whose engine is built once and kept.",
+    "tensorrt_shapes": "With TensorRT: the shapes of inputs whose sizes are open.",
     "instances": "Worker processes; each holds the whole model.",
     "threads": "Threads inside one run; 0: cores / instances.",
     "max_batch_size": "Rows in one run; null: the model's own default.",
@@ -151,6 +157,9 @@ def engine_options(config: ModelConfig) -> EngineOptions:
         engine=config.engine,
         device=Device("gpu", int(index)) if kind == "gpu" else Device(),
         precision=config.precision,
+        tensorrt=config.tensorrt,
+        tensorrt_shapes=config.tensorrt_shapes,
+        max_batch_size=config.max_batch_size or 0,
         threads=config.threads or default_threads(config.instances),
     )
 
@@ -238,6 +247,10 @@ def _aligned(rows: list[tuple[str, str]]) -> list[str]:
 def _scalar(value: object) -> str:
     import yaml
 
+    if isinstance(value, tuple):  # of structs
+        return yaml.safe_dump(
+            msgspec.to_builtins(value), default_flow_style=True, width=math.inf
+        ).strip()
     # Quoted strings cannot be taken for numbers, switches or dates.
     style = '"' if isinstance(value, str) else None
     text = yaml.safe_dump(value, default_style=style, width=math.inf)

@@ -45,6 +45,7 @@ _FLAGS = {
     "engine": "--engine",
     "device": "--gpu, --cpu",
     "precision": "--precision",
+    "tensorrt": "--tensorrt",
     "instances": "--instances",
     "threads": "--threads",
     "max_batch_size": "--max-batch-size",
@@ -74,7 +75,8 @@ def _options() -> tuple[Option, ...]:
     )
     for scope, kind in kinds:
         for field in msgspec.structs.fields(kind):
-            if field.name in ("models", "name", "path"):  # what is served has no default
+            # What is served has no default, and shapes are those of one model's inputs.
+            if field.name in ("models", "name", "path", "tensorrt_shapes"):
                 continue
             found.append(
                 Option(

@@ -40,7 +40,9 @@ def plan(
     for config, model in found:
         for component in model.spec.components.values():
             if component not in planned:
-                inherited = msgspec.structs.replace(config, name=component, max_batch_size=None)
+                inherited = msgspec.structs.replace(
+                    config, name=component, max_batch_size=None, tensorrt_shapes=()
+                )
                 planned[component] = own.get(component) or (inherited, find(component))
         planned.setdefault(model.spec.name, (config, model))
     return list(planned.values())

@@ -69,7 +69,7 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
 
 
 def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> ServerConfig:
-    """The configuration with the engine that ONNX models need, where none was asked for.
+    """The configuration with the engine that ONNX models and int8 need, where none was asked for.
 
     Raises:
         NotFound, UsageError: as `locate`.
@@ -77,7 +77,9 @@ def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> Se
     """
     located = locate(config.models, catalogue, store)
     models = tuple(
-        msgspec.structs.replace(model, engine="onnxruntime") if _is_onnx(found, store) else model
+        msgspec.structs.replace(model, engine="onnxruntime")
+        if _is_onnx(found, store) or (model.precision, model.device) == ("int8", "cpu")
+        else model
         for model, found in zip(config.models, located, strict=True)
     )
     return msgspec.structs.replace(config, models=models)

@@ -19,6 +19,12 @@ def test_the_list_of_models_is_not_stale():
     assert text == generate.models_page(), f"renew it: {generate.COMMAND}"
 
 
+def test_the_tables_of_precision_are_not_stale():
+    text = generate.PRECISION.read_text(encoding="utf-8")
+    assert text == generate.precision_page(), f"renew it: {generate.COMMAND}"
+    assert text.count("`onnxruntime`") > 4
+
+
 def test_there_is_no_page_that_nobody_writes():
     assert {path.name for path in generate.FOLDER.glob("*.md")} == set(PAGES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -10,17 +11,19 @@ import pytest
 from paddlesrv.engines import builds, hardware
 from paddlesrv.engines.base import Device, EngineOptions
 from paddlesrv.engines.builds import Build
-from paddlesrv.engines.devices import CAPABILITIES, Machine, check, describe
+from paddlesrv.engines.devices import CAPABILITIES, ENGINES, Machine, check, describe
 from paddlesrv.engines.hardware import Cpu, Gpu, Gpus
 from paddlesrv.errors import DeviceUnavailable
 
 COMMAND = "paddlesrv serve resnet50"
 CPU = Cpu("Some CPU", 8, ("avx2",))
 BF16_CPU = Cpu("Some CPU", 8, ("avx2", "avx512_bf16"))
+EVERY_CPU = Cpu("Some CPU", 8, ("avx2", "avx512_vnni", "avx512_bf16"))
 PADDLE = Build("paddle", "paddlepaddle", "3.3.1")
 PADDLE_GPU = Build("paddle", "paddlepaddle-gpu", "3.3.1", "12.6")
 ORT = Build("onnxruntime", "onnxruntime", "1.20.0")
-ORT_GPU = Build("onnxruntime", "onnxruntime-gpu", "1.20.0", "12.4")
+ORT_GPU = Build("onnxruntime", "onnxruntime-gpu", "1.20.0", "12.4", tensorrt=True)
+PADDLE_TRT = Build("paddle", "paddlepaddle-gpu", "3.3.1", "12.6", tensorrt=True)
 H200 = Gpu(0, "NVIDIA H200", 139 << 30, "GPU-aaaa")
 CPU_ONLY = Machine((PADDLE, ORT), CPU, Gpus(None))
 WITH_GPU = Machine((PADDLE_GPU, ORT_GPU), CPU, Gpus("560.1", (H200,)))
@@ -65,13 +68,22 @@ def test_an_engine_that_is_not_installed_is_refused_with_its_package():
     assert error.hints == ('install it: pip install "onnxruntime"',)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
-@pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [("paddle", "fp16"), ("paddle", "bf16"), ("paddle", "int8"), ("onnxruntime", "fp16"),
+     ("onnxruntime", "bf16")],
+)  # fmt: skip
 def test_a_precision_that_this_cpu_lacks_is_refused_with_one_that_works(engine, precision):
     error = refusal(EngineOptions(engine=engine, precision=precision), CPU_ONLY)
     assert error.message == f"{precision} is not available with the engine {engine} on the CPU"
     flag = "" if engine == "paddle" else " --engine onnxruntime"
     assert f"use fp32: {COMMAND} --cpu --precision fp32{flag}" in error.hints
+
+
+def test_int8_asked_of_paddle_on_the_cpu_points_to_onnxruntime():
+    error = refusal(EngineOptions(precision="int8"), CPU_ONLY)
+    assert f"use onnxruntime: {COMMAND} --cpu --precision int8 --engine onnxruntime" in error.hints
+    assert error.context["why"] == "the processor has no avx512_vnni or amx_int8"
 
 
 def test_fp16_asked_of_the_cpu_points_to_a_gpu_that_is_there():
@@ -85,17 +97,82 @@ def test_bf16_is_there_where_the_processor_has_it():
     assert "avx2" in refusal(options, CPU_ONLY).context["cpu"]
 
 
-def test_what_the_table_lists_is_taken_and_nothing_else():
-    machine = Machine((PADDLE_GPU, ORT_GPU), BF16_CPU, Gpus("560.1", (H200,)))
-    listed = {rule[:3] for rule in CAPABILITIES}
-    for engine in ("paddle", "onnxruntime"):
-        for kind in ("cpu", "gpu"):
-            for precision in ("fp32", "fp16", "bf16", "int8"):
-                options = EngineOptions(engine=engine, device=Device(kind), precision=precision)
-                if (engine, kind, precision) in listed:
-                    assert check(options, COMMAND, machine).precision == precision
-                else:
-                    assert precision in refusal(options, machine).message
+MACHINES = {
+    "cpu": CPU_ONLY,
+    "gpu": WITH_GPU,
+    "everything": Machine((PADDLE_TRT, ORT_GPU), EVERY_CPU, Gpus("560.1", (H200,)), tensorrt=True),
+    "tensorrt-without-its-library": Machine((PADDLE_TRT, ORT_GPU), CPU, Gpus("560.1", (H200,))),
+    "driver-without-cuda": Machine((PADDLE, ORT), BF16_CPU, Gpus("560.1", (H200,))),
+    "paddle-alone": Machine((PADDLE,), CPU, Gpus(None)),
+    "onnxruntime-alone": Machine((ORT,), CPU, Gpus(None)),
+    "nothing": Machine((), CPU, Gpus(None)),
+}
+WISHES = [
+    EngineOptions(engine=engine, device=Device(kind), precision=precision, tensorrt=tensorrt)
+    for engine in ENGINES
+    for kind in ("cpu", "gpu")
+    for precision in ("fp32", "fp16", "bf16", "int8")
+    for tensorrt in (False, True)
+]
+
+
+def _wish(words: list[str]) -> EngineOptions:
+    """What the flags of a hint ask for."""
+    following = dict(itertools.pairwise(words))
+    return EngineOptions(
+        engine=following.get("--engine", "paddle"),
+        device=Device("gpu", int(following["--gpu"])) if "--gpu" in words else Device(),
+        precision=following.get("--precision", "fp32"),
+        tensorrt="--tensorrt" in words,
+    )
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_combination_is_taken_or_refused_with_commands_that_would_be_taken(name):
+    machine = MACHINES[name]
+    for wish in WISHES:
+        held = [
+            rule
+            for rule in CAPABILITIES
+            if (rule.engine, rule.device, rule.precision, rule.tensorrt)
+            == (wish.engine, wish.device.kind, wish.precision, wish.tensorrt)
+            and machine.lacks(rule) is None
+        ]
+        if held:
+            assert check(wish, COMMAND, machine).precision == wish.precision
+            continue
+        error = refusal(wish, machine)
+        assert error.exit_code == 6
+        assert error.hints, wish
+        for hint in error.hints:
+            command = hint.partition(": ")[2]
+            if command.startswith(COMMAND):
+                assert check(_wish(command.split()), COMMAND, machine), (wish, hint)
+
+
+def test_everything_in_the_table_is_possible_somewhere():
+    machine = MACHINES["everything"]
+    assert [rule for rule in CAPABILITIES if rule not in machine.possible()] == []
+
+
+def test_no_two_rows_of_the_table_are_of_the_same_combination():
+    keys = [(r.engine, r.device, r.precision, r.tensorrt) for r in CAPABILITIES]
+    assert len(set(keys)) == len(keys)
+
+
+def test_tensorrt_that_is_not_there_is_said_to_be_missing():
+    options = EngineOptions(device=GPU_0, precision="fp16", tensorrt=True)
+    error = refusal(options, MACHINES["tensorrt-without-its-library"])
+    assert error.context["why"] == "TensorRT's library (libnvinfer) is not there"
+    assert error.context["wanted"] == "--gpu 0 --precision fp16 --tensorrt"
+    error = refusal(options, WITH_GPU)
+    assert error.context["why"] == "paddlepaddle-gpu is built without TensorRT"
+    assert f"use fp16: {COMMAND} --gpu 0 --precision fp16" in error.hints
+
+
+def test_tensorrt_on_the_cpu_is_refused():
+    error = refusal(EngineOptions(tensorrt=True), CPU_ONLY)
+    assert error.context["why"] == "TensorRT runs networks on GPUs alone"
 
 
 def test_a_gpu_that_is_there_is_described():

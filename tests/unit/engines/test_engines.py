@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,8 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from paddlesrv.engines import load_engine, paddle
+from paddlesrv.engines import devices, load_engine, paddle
 from paddlesrv.engines.base import Engine, EngineOptions
+from paddlesrv.engines.builds import Build
+from paddlesrv.engines.files import checked_files
+from paddlesrv.engines.hardware import Cpu, Gpus
+from paddlesrv.engines.quantised import require_quantised
 from paddlesrv.engines.variants import VARIANTS
 from paddlesrv.errors import DeviceUnavailable, EngineError, IntegrityError
 from paddlesrv.models.spec import ModelSpec, TensorSpec
@@ -211,3 +218,42 @@ def test_a_gpu_that_is_not_there_is_refused_and_never_replaced(form, tmp_path):
     assert len(describe().gpus.devices) < 99
     with pytest.raises(DeviceUnavailable, match="GPU 99 is not available"):
         load_engine(model(form, tmp_path), tmp_path, options)
+
+
+def test_a_program_that_did_not_come_quantised_is_not_run_in_int8_by_paddle(tmp_path, monkeypatch):
+    able = devices.Machine(
+        (Build("paddle", "paddlepaddle", "3.3.1"),), Cpu("a CPU", 4, ("avx512_vnni",)), Gpus(None)
+    )
+    monkeypatch.setattr(devices, "describe", lambda: able)
+    spec = model("program", tmp_path)
+    with pytest.raises(DeviceUnavailable, match="did not come quantised") as caught:
+        load_engine(spec, tmp_path, EngineOptions(precision="int8"))
+    assert "--calibrate DIR" in caught.value.hints[0]
+
+
+def test_a_program_that_came_quantised_is_known_by_its_operators(tmp_path):
+    code = (
+        "import sys, paddle\n"
+        "from paddle.nn.quant import quant_layers\n"
+        "class Net(paddle.nn.Layer):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.seen = quant_layers.FakeQuantAbsMax(name='seen')\n"
+        "    def forward(self, x):\n"
+        "        return self.seen(x)\n"
+        "net = Net(); net.eval()\n"
+        "x = paddle.static.InputSpec([None, 13], 'float32', 'x')\n"
+        "paddle.jit.save(net, sys.argv[1] + '/inference', input_spec=[x])\n"
+    )
+    script = tmp_path / "make.py"  # a file: paddle reads the source of what it exports
+    script.write_text(code)
+    place = tmp_path / "net"
+    done = subprocess.run(
+        [sys.executable, str(script), str(place)],
+        env={**os.environ, "FLAGS_enable_pir_api": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    spec = linear.spec(place)
+    require_quantised(spec, checked_files(spec, place))
