@@ -52,6 +52,15 @@ def start_mosec(python: Path, model: Path, scratch: Path) -> System:
     return System("mosec", command, target, environment, scratch / "mosec.log")
 
 
+def start_litserve(python: Path, model: Path, scratch: Path) -> System:
+    """LitServe, with an API that takes and gives the same JSON."""
+    port = free_port()
+    script = Path(__file__).parent / "peers" / "litserve_linear.py"
+    command = [str(python), str(script), str(port), str(model / "model.onnx")]
+    target = Target(f"http://127.0.0.1:{port}/predict", OPEN_INFERENCE)
+    return System("litserve", command, target, None, scratch / "litserve.log")
+
+
 def start_triton(python: Path, model: Path, scratch: Path) -> System:
     """Triton, the request being the same as ours."""
     port = free_port()
@@ -63,6 +72,7 @@ def start_triton(python: Path, model: Path, scratch: Path) -> System:
 
 PEERS: dict[str, Callable[[Path, Path, Path], System]] = {
     "mosec": start_mosec,
+    "litserve": start_litserve,
     "triton": start_triton,
 }
 

@@ -17,6 +17,7 @@ from benchmarks.load import Target
 HERE = Path(__file__).parent
 PEER_PACKAGES = {
     "mosec": ["mosec==0.9.8", "onnxruntime", "numpy"],
+    "litserve": ["litserve==0.2.19", "onnxruntime", "numpy"],
     "triton": ["nvidia-pytriton==0.7.0", "onnxruntime", "numpy"],
 }
 START_TIMEOUT = 90.0
