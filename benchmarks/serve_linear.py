@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -132,14 +133,26 @@ def main() -> None:
         for name, start in PEERS.items():
             if args.only and name not in args.only:
                 continue
-            python = peer_python(name, make=args.peer_python if args.peers else None)
+            try:
+                python = peer_python(name, make=args.peer_python if args.peers else None)
+            except (OSError, subprocess.CalledProcessError) as error:
+                notes.append(f"{name} left out: it does not install: {error}")
+                continue
             if python is None:
                 notes.append(f"{name} left out: --peers installs {PEER_PACKAGES[name][0]}")
                 continue
-            systems.append(start(python, model, scratch))
-            running.callback(systems[-1].stop)
+            system = start(python, model, scratch)
+            try:
+                check_answer(system)
+            except (RuntimeError, ValueError, LookupError) as error:
+                # One peer that fails takes nothing from what the others show.
+                system.stop()
+                notes.append(f"{name} left out: {error}")
+                continue
+            running.callback(system.stop)
+            systems.append(system)
+        check_answer(systems[0])
         for system in systems:
-            check_answer(system)
             load.measure(system.target, max(args.connections), 1, args.tool)  # warm up
         for _ in range(args.rounds):
             for rows, rates in engine.items():
