@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -87,6 +89,9 @@ class System:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # LitServe's workers outlive the process that started them; all are in one group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-600:] if self._log else ""
