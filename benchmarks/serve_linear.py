@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -52,6 +53,15 @@ def start_mosec(python: Path, model: Path, scratch: Path) -> System:
     return System("mosec", command, target, environment, scratch / "mosec.log")
 
 
+def start_litserve(python: Path, model: Path, scratch: Path) -> System:
+    """LitServe, with an API that takes and gives the same JSON."""
+    port = free_port()
+    script = Path(__file__).parent / "peers" / "litserve_linear.py"
+    command = [str(python), str(script), str(port), str(model / "model.onnx")]
+    target = Target(f"http://127.0.0.1:{port}/predict", OPEN_INFERENCE)
+    return System("litserve", command, target, None, scratch / "litserve.log")
+
+
 def start_triton(python: Path, model: Path, scratch: Path) -> System:
     """Triton, the request being the same as ours."""
     port = free_port()
@@ -63,6 +73,7 @@ def start_triton(python: Path, model: Path, scratch: Path) -> System:
 
 PEERS: dict[str, Callable[[Path, Path, Path], System]] = {
     "mosec": start_mosec,
+    "litserve": start_litserve,
     "triton": start_triton,
 }
 
@@ -122,14 +133,26 @@ def main() -> None:
         for name, start in PEERS.items():
             if args.only and name not in args.only:
                 continue
-            python = peer_python(name, make=args.peer_python if args.peers else None)
+            try:
+                python = peer_python(name, make=args.peer_python if args.peers else None)
+            except (OSError, subprocess.CalledProcessError) as error:
+                notes.append(f"{name} left out: it does not install: {error}")
+                continue
             if python is None:
                 notes.append(f"{name} left out: --peers installs {PEER_PACKAGES[name][0]}")
                 continue
-            systems.append(start(python, model, scratch))
-            running.callback(systems[-1].stop)
+            system = start(python, model, scratch)
+            try:
+                check_answer(system)
+            except (RuntimeError, ValueError, LookupError) as error:
+                # One peer that fails takes nothing from what the others show.
+                system.stop()
+                notes.append(f"{name} left out: {error}")
+                continue
+            running.callback(system.stop)
+            systems.append(system)
+        check_answer(systems[0])
         for system in systems:
-            check_answer(system)
             load.measure(system.target, max(args.connections), 1, args.tool)  # warm up
         for _ in range(args.rounds):
             for rows, rates in engine.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from benchmarks.load import Target
 HERE = Path(__file__).parent
 PEER_PACKAGES = {
     "mosec": ["mosec==0.9.8", "onnxruntime", "numpy"],
+    "litserve": ["litserve==0.2.19", "onnxruntime", "numpy"],
     "triton": ["nvidia-pytriton==0.7.0", "onnxruntime", "numpy"],
 }
 START_TIMEOUT = 90.0
@@ -86,6 +89,9 @@ class System:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # LitServe's workers outlive the process that started them; all are in one group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-600:] if self._log else ""
