@@ -146,20 +146,22 @@ def decode_for(data: bytes, resized: Callable[[int, int], Size] | None) -> Pictu
     with _open(data) as picture:
         _check_size(*picture.size)
         try:
-            whole, factor = None, 1
+            stored = picture.height, picture.width
+            factor = 1
             if resized is not None and isinstance(picture, JpegImageFile):
-                whole = _upright_size(picture)
-                factor = _reduction(whole, resized(*whole))
+                upright = stored if _orientation(picture) not in _ON_ITS_SIDE else stored[::-1]
+                factor = _reduction(upright, resized(*upright))
                 _reduce(picture, factor)
             picture.load()
-            pixels = _upright(_bgr(picture), picture)
+            pixels = _bgr(picture)
+            if factor > 1:
+                pixels = _without_overhang(pixels, stored, factor)
+            pixels = _upright(pixels, picture)
         except _DAMAGED as error:
             raise InvalidInput(
                 f"the {picture.format} picture of {len(data)} bytes is damaged or cut off: {error}"
             ) from error
-    if whole is None or factor == 1:
-        return Picture(pixels, (pixels.shape[0], pixels.shape[1]))
-    return Picture(_without_overhang(pixels, whole, factor), whole)
+    return Picture(pixels, (pixels.shape[0], pixels.shape[1]) if factor == 1 else upright)
 
 
 def encode_png(image: Array) -> bytes:
@@ -238,11 +240,6 @@ def _without_overhang(pixels: Array, whole: Size, factor: int) -> Array:
 
 def _orientation(picture: Image.Image) -> int:
     return picture.getexif().get(_ORIENTATION, 1)  # type: ignore[no-any-return]
-
-
-def _upright_size(picture: Image.Image) -> Size:
-    size = (picture.height, picture.width)
-    return size if _orientation(picture) not in _ON_ITS_SIDE else size[::-1]
 
 
 def _upright(pixels: Array, picture: Image.Image) -> Array:
