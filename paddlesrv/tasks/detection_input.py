@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from paddlesrv.models.tensor import Array
-from paddlesrv.tasks.tensors import Channels
+from paddlesrv.tasks.images import Size
+from paddlesrv.tasks.tensors import Channels, look_up, lookup_table
 
 MAX_NETWORK_PIXELS = 4_194_304
 """A picture that is not resized for its network is scaled down to as many pixels, 2048 x 2048."""
@@ -77,27 +78,41 @@ class Fed(NamedTuple):
     scale: tuple[float, float]
 
 
-def prepare(image: Array, how: Preparation) -> Fed:
-    """A picture (height x width x 3, BGR, uint8) as its network takes it."""
-    height, width = image.shape[:2]
+def resized_size(height: int, width: int, how: Preparation) -> Size:
+    """Height and width that a picture of this size gets, without what is padded."""
     down, across = _scale(height, width, how.resize)
     # As OpenCV rounds where it is given a scale instead of a size; half a pixel is still one.
-    own = max(1, round(height * down)), max(1, round(width * across))
-    canvas = _canvas(own, how)
-    if how.normalise == "before-resize":
-        planes = _resized_planes(image, own, (down, across), how)
-    else:
-        resized = _resize(image, own, (down, across), how)
-        inner = own
-        if how.resize is not None and how.resize.letterbox is not None:
-            inner = canvas
-            right, below = canvas[1] - own[1], canvas[0] - own[0]
-            resized = cv2.copyMakeBorder(resized, 0, below, 0, right, cv2.BORDER_CONSTANT)
-        planes = _planes(resized, how)
-        if inner == canvas:
-            return Fed(planes[np.newaxis], own, (down, across))
-    data = np.zeros((1, 3, *canvas), np.float32)
-    data[0, :, : own[0], : own[1]] = planes
+    return max(1, round(height * down)), max(1, round(width * across))
+
+
+def prepare(image: Array, how: Preparation, whole: Size | None = None) -> Fed:
+    """A picture (height x width x 3, BGR, uint8) as its network takes it.
+
+    Args:
+        image: The pixels.
+        how: What is done to them.
+        whole: The size of the picture, where the pixels are fewer; scales are from that.
+    """
+    height, width = whole or image.shape[:2]
+    own = resized_size(height, width, how)
+    down, across = _scale(height, width, how.resize)
+    scale = (down * height / image.shape[0], across * width / image.shape[1])
+    early = how.normalise == "before-resize"
+    boxed = how.resize is not None and how.resize.letterbox is not None
+    planes = cv2.split(image if early else _resize(image, own, scale, how))
+    data = np.empty((1, 3, *_canvas(own, how)), np.float32)
+    for place, (mean, std) in enumerate(zip(how.mean, how.std, strict=True)):
+        plane = planes[place if how.channels == "bgr" else 2 - place]
+        table = lookup_table(mean, std, how.divide_by)
+        target = data[0, place]
+        # A box is filled with black before normalising, other padding with zeros after it.
+        target[own[0] :] = target[: own[0], own[1] :] = table[0] if boxed else 0
+        covered = target[: own[0], : own[1]]
+        if early:
+            numbers = cv2.LUT(plane, table).reshape(plane.shape)
+            covered[...] = _resize(numbers, own, scale, how).reshape(own)
+        else:
+            look_up(plane, table, covered)
     return Fed(data, own, (down, across))
 
 
@@ -139,39 +154,3 @@ def _resize(
         # The scale, not the size: the two place pixels differently where a side was rounded.
         return cv2.resize(pixels, None, fx=across, fy=down, interpolation=interpolation)
     return cv2.resize(pixels, (size[1], size[0]), interpolation=interpolation)
-
-
-def _tables(how: Preparation) -> list[Array]:
-    """Per plane of the network: the 256 values that a byte becomes."""
-    values = np.arange(256, dtype=np.float64) / how.divide_by
-    return [
-        ((values - mean) / std).astype(np.float32)
-        for mean, std in zip(how.mean, how.std, strict=True)
-    ]
-
-
-def _sources(how: Preparation) -> tuple[int, ...]:
-    """Which plane of a BGR picture each plane of the network is made of."""
-    return (0, 1, 2) if how.channels == "bgr" else (2, 1, 0)
-
-
-def _planes(pixels: Array, how: Preparation) -> Array:
-    """3 x height x width, normalised."""
-    planes = np.empty((3, *pixels.shape[:2]), np.float32)
-    for place, (source, table) in enumerate(zip(_sources(how), _tables(how), strict=True)):
-        # One-column planes would come back flat.
-        plane = np.ascontiguousarray(pixels[:, :, source])
-        planes[place] = cv2.LUT(plane, table).reshape(plane.shape)
-    return planes
-
-
-def _resized_planes(
-    image: Array, size: tuple[int, int], scale: tuple[float, float], how: Preparation
-) -> Array:
-    """3 x height x width, normalised and then resized; one plane at a time, to save memory."""
-    planes = np.empty((3, *size), np.float32)
-    for place, (source, table) in enumerate(zip(_sources(how), _tables(how), strict=True)):
-        plane = np.ascontiguousarray(image[:, :, source])
-        numbers = cv2.LUT(plane, table).reshape(plane.shape)
-        planes[place] = _resize(numbers, size, scale, how).reshape(size)
-    return planes

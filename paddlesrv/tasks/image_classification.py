@@ -15,7 +15,7 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.annotation import paint_captions, sample_scene
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
-from paddlesrv.tasks.images import decode
+from paddlesrv.tasks.images import Size, decode_for
 from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.tensors import Channels, normalise
 
@@ -82,12 +82,24 @@ class ImageClassification(ModelTask[None]):
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], None]:
         """See `prepare`."""
-        return self.prepare(decode(picture_bytes(self, item))), None
+        picture = decode_for(picture_bytes(self, item), self._size)
+        return self.prepare(picture.pixels, picture.size), None
 
-    def prepare(self, image: Array) -> dict[str, Tensor]:
-        """A picture (BGR, uint8) as the network's input: short side, middle, normalised."""
+    def prepare(self, image: Array, whole: Size | None = None) -> dict[str, Tensor]:
+        """A picture (BGR, uint8) as the network's input: short side, middle, normalised.
+
+        Args:
+            image: The pixels.
+            whole: The size of the picture, where the pixels are fewer.
+        """
         p = self.parameters
-        middle = _middle(_resized(_not_too_long(image), p.resize_short), *p.crop)
+        height, width = self._size(*(whole or image.shape[:2]))
+        ends_cut = _not_too_long(image)
+        if ends_cut is not image:
+            image = ends_cut
+            height, width = self._size(*image.shape[:2])
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        middle = _middle(resized, *p.crop)
         # (x / divide_by - mean) / std, as (x / 255 - mean') / std'.
         factor = p.divide_by / 255
         mean, std = ([each * factor for each in values] for values in (p.mean, p.std))
@@ -119,6 +131,9 @@ class ImageClassification(ModelTask[None]):
         """Two coloured shapes on grey."""
         return TaskInput("image", sample_scene(320, 240))
 
+    def _size(self, height: int, width: int) -> Size:
+        return _size(height, width, self.parameters.resize_short)
+
     def _probabilities(self, scores: Array) -> Array:
         kind = self.parameters.output
         if kind == "either":
@@ -145,11 +160,9 @@ def _not_too_long(image: Array) -> Array:
     return _middle(image, min(height, limit), min(width, limit))
 
 
-def _resized(image: Array, short: int) -> Array:
-    height, width = image.shape[:2]
+def _size(height: int, width: int, short: int) -> Size:
     scale = short / min(height, width)
-    size = (round(width * scale), round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return round(height * scale), round(width * scale)
 
 
 def _middle(image: Array, height: int, width: int) -> Array:

@@ -15,15 +15,14 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.annotation import paint_classes, sample_scene
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
-from paddlesrv.tasks.images import decode
+from paddlesrv.tasks.images import Size, decode_for
 from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.run_length import RunLengths, encode
 from paddlesrv.tasks.run_length import decode as decode_runs
-from paddlesrv.tasks.tensors import Channels
+from paddlesrv.tasks.tensors import Channels, normalise_into
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Size = tuple[int, int]
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,23 +92,33 @@ class ImageSegmentation(ModelTask[Size]):
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], Size]:
         """See `prepare`."""
-        return self.prepare(decode(picture_bytes(self, item)))
+        resize = self.parameters.resize
+        return self.prepare(*decode_for(picture_bytes(self, item), lambda *_: resize))
 
-    def prepare(self, image: Array) -> tuple[dict[str, Tensor], Size]:
-        """The network's input for a picture (BGR, uint8), and the picture's height and width."""
+    def prepare(self, image: Array, whole: Size | None = None) -> tuple[dict[str, Tensor], Size]:
+        """The network's input for a picture (BGR, uint8), and the picture's height and width.
+
+        Args:
+            image: The pixels.
+            whole: The size of the picture, where the pixels are fewer.
+        """
         p = self.parameters
         height, width = p.resize
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        if p.channels == "rgb":
-            resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+        pixels: Array
         if self.input.dtype == "uint8":
-            pixels: Array = resized
+            pixels = resized if p.channels == "bgr" else cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+            if p.data_layout == "chw":
+                pixels = np.stack(cv2.split(pixels))
         else:
-            scaled = resized.astype(np.float32) / np.float32(p.divide_by)
-            pixels = (scaled - np.array(p.mean, np.float32)) / np.array(p.std, np.float32)
-        if p.data_layout == "chw":
-            pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        return {self.input.name: Tensor(pixels[np.newaxis])}, (image.shape[0], image.shape[1])
+            pixels = np.empty((3, height, width), np.float32)
+            normalise_into(pixels, resized, p.mean, p.std, p.channels, p.divide_by)
+            if p.data_layout == "hwc":
+                pixels = cv2.merge(list(pixels))
+        return {self.input.name: Tensor(pixels[np.newaxis])}, whole or (
+            image.shape[0],
+            image.shape[1],
+        )
 
     def post(self, outputs: Mapping[str, Tensor], state: Size, options: TaskOptions) -> Segments:
         """The class of each pixel: what the network said of the pixel whose middle is nearest."""

@@ -22,8 +22,8 @@ from paddlesrv.tasks.box_decoding import (
     decode_boxes,
     decode_distances,
 )
-from paddlesrv.tasks.detection_input import Preparation, prepare
-from paddlesrv.tasks.images import decode
+from paddlesrv.tasks.detection_input import Preparation, prepare, resized_size
+from paddlesrv.tasks.images import Size, decode_for
 from paddlesrv.tasks.instance_masks import masks_of
 from paddlesrv.tasks.resources import Labels, picture_bytes, read_parameters
 from paddlesrv.tasks.run_length import RunLengths, encode
@@ -117,11 +117,18 @@ class ObjectDetection(ModelTask[Sent]):
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], Sent]:
         """See `prepare`."""
-        return self.prepare(decode(picture_bytes(self, item)))
+        picture = decode_for(picture_bytes(self, item), self._resized_size)
+        return self.prepare(picture.pixels, picture.size)
 
-    def prepare(self, image: Array) -> tuple[dict[str, Tensor], Sent]:
-        """The network's inputs for a picture (BGR, uint8)."""
-        data, resized, scale = prepare(image, self.parameters)
+    def prepare(self, image: Array, whole: Size | None = None) -> tuple[dict[str, Tensor], Sent]:
+        """The network's inputs for a picture (BGR, uint8).
+
+        Args:
+            image: The pixels.
+            whole: The size of the picture, where the pixels are fewer.
+        """
+        whole = whole or (image.shape[0], image.shape[1])
+        data, resized, scale = prepare(image, self.parameters, whole)
         fed = (data.shape[2], data.shape[3])
         told: dict[str, tuple[float, float]] = {
             "im_shape": fed if self.parameters.im_shape == "padded" else resized,
@@ -131,7 +138,7 @@ class ObjectDetection(ModelTask[Sent]):
         inputs = {self.image: Tensor(data)}
         for role, tensor in self.beside.items():
             inputs[tensor.name] = Tensor(np.array([told[role]], tensor.dtype))
-        return inputs, Sent((image.shape[0], image.shape[1]), fed, scale)
+        return inputs, Sent(whole, fed, scale)
 
     def post(
         self, outputs: Mapping[str, Tensor], state: Sent, options: TaskOptions
@@ -175,6 +182,9 @@ class ObjectDetection(ModelTask[Sent]):
     def example(self) -> TaskInput:
         """Two coloured shapes on grey."""
         return TaskInput("image", sample_scene(320, 240))
+
+    def _resized_size(self, height: int, width: int) -> Size:
+        return resized_size(height, width, self.parameters)
 
     def _inputs_beside(self) -> Iterator[tuple[str, TensorSpec]]:
         """The inputs besides the picture, by what they are."""

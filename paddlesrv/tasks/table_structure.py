@@ -15,9 +15,9 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.drawing import paint_boxes
-from paddlesrv.tasks.images import decode, encode_png
+from paddlesrv.tasks.images import Size, decode_for, encode_png
 from paddlesrv.tasks.resources import picture_bytes, read_lines, read_parameters
-from paddlesrv.tasks.tensors import Channels, normalise
+from paddlesrv.tasks.tensors import Channels, normalise_into
 from paddlesrv.tasks.text_detection import Point
 
 Side = Annotated[int, msgspec.Meta(ge=32, le=4096)]
@@ -100,19 +100,24 @@ class TableStructure(ModelTask[Sent]):
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], Sent]:
         """See `prepare`."""
-        return self.prepare(decode(picture_bytes(self, item)))
+        return self.prepare(*decode_for(picture_bytes(self, item), self._resized_size))
 
-    def prepare(self, image: Array) -> tuple[dict[str, Tensor], Sent]:
-        """A picture (BGR, uint8) as the network's input: ratio kept, zeros right and below."""
+    def prepare(self, image: Array, whole: Size | None = None) -> tuple[dict[str, Tensor], Sent]:
+        """A picture (BGR, uint8) as the network's input: ratio kept, zeros right and below.
+
+        Args:
+            image: The pixels.
+            whole: The size of the picture, where the pixels are fewer.
+        """
         p = self.parameters
-        height, width = image.shape[:2]
+        height, width = whole or image.shape[:2]
         scale = p.resize_long / max(height, width)
-        own = (max(1, int(width * scale)), max(1, int(height * scale)))
-        resized = cv2.resize(image, own, interpolation=cv2.INTER_LINEAR)
+        down, across = self._resized_size(height, width)
+        resized = cv2.resize(image, (across, down), interpolation=cv2.INTER_LINEAR)
         factor = p.divide_by / 255
         mean, std = ([each * factor for each in values] for values in (p.mean, p.std))
         padded = np.zeros((1, 3, *p.pad_to), np.float32)
-        padded[:, :, : own[1], : own[0]] = normalise(resized, mean, std, p.channels)
+        normalise_into(padded[0, :, :down, :across], resized, mean, std, p.channels)
         return {self.input: Tensor(padded)}, Sent(height, width, scale)
 
     def post(self, outputs: Mapping[str, Tensor], state: Sent, options: TaskOptions) -> Table:
@@ -149,6 +154,10 @@ class TableStructure(ModelTask[Sent]):
         for x in (10, 103, 196, 289):
             cv2.line(pixels, (x, 10), (x, 140), (0, 0, 0), 2)
         return TaskInput("image", encode_png(pixels))
+
+    def _resized_size(self, height: int, width: int) -> Size:
+        scale = self.parameters.resize_long / max(height, width)
+        return max(1, int(height * scale)), max(1, int(width * scale))
 
     def _corners(self, place: Array, state: Sent) -> tuple[Point, Point, Point, Point]:
         """Shares of the padded picture -> pixels of the sent one, inside it."""

@@ -14,7 +14,7 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Array, Tensor
 from paddlesrv.tasks.base import ModelTask, Task, TaskInput, TaskOptions, Wanted
 from paddlesrv.tasks.drawing import paint_boxes, sample_picture
-from paddlesrv.tasks.images import decode
+from paddlesrv.tasks.images import Size, decode_for
 from paddlesrv.tasks.probability_map import boxes_of_map
 from paddlesrv.tasks.quads import size
 from paddlesrv.tasks.resources import picture_bytes, read_parameters
@@ -89,21 +89,26 @@ class TextDetection(ModelTask[Scale]):
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], Scale]:
         """See `prepare`."""
-        return self.prepare(decode(picture_bytes(self, item)))
+        picture = decode_for(picture_bytes(self, item), self._network_size)
+        return self.prepare(picture.pixels, picture.size)
 
-    def prepare(self, image: Array) -> tuple[dict[str, Tensor], Scale]:
-        """A picture (BGR, uint8) as the network's input, 1 x 3 x height x width."""
-        height, width = image.shape[:2]
-        full = cv2.copyMakeBorder(
-            image, 0, max(0, MARGIN - height), 0, max(0, MARGIN - width), cv2.BORDER_REPLICATE
-        )
-        full_height, full_width = full.shape[:2]
-        net_height, net_width = network_size(full_height, full_width, self.parameters)
-        resized = cv2.resize(full, (net_width, net_height), interpolation=cv2.INTER_LINEAR)
+    def prepare(self, image: Array, whole: Size | None = None) -> tuple[dict[str, Tensor], Scale]:
+        """A picture (BGR, uint8) as the network's input, 1 x 3 x height x width.
+
+        Args:
+            image: The pixels.
+            whole: The size of the picture, where the pixels are fewer.
+        """
+        height, width = whole or image.shape[:2]
+        below, right = max(0, MARGIN - height), max(0, MARGIN - width)
+        if below or right:
+            image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        net_height, net_width = self._network_size(height, width)
+        resized = cv2.resize(image, (net_width, net_height), interpolation=cv2.INTER_LINEAR)
         data = normalise(
             resized, self.parameters.mean, self.parameters.std, self.parameters.channels
         )
-        scale = Scale(width, height, net_width / full_width, net_height / full_height)
+        scale = Scale(width, height, net_width / (width + right), net_height / (height + below))
         return {self.input: Tensor(data)}, scale
 
     def post(self, outputs: Mapping[str, Tensor], state: Scale, options: TaskOptions) -> TextBoxes:
@@ -130,6 +135,9 @@ class TextDetection(ModelTask[Scale]):
         # What lay in the padding has been clipped to a line on the picture's edge.
         kept = np.array([min(size(quad)) >= 1 for quad in quads], bool)
         return quads[kept], scores[kept]
+
+    def _network_size(self, height: int, width: int) -> Size:
+        return network_size(max(height, MARGIN), max(width, MARGIN), self.parameters)
 
     def draw(self, image: Array, result: msgspec.Struct) -> Array | None:
         """The boxes on the picture."""
