@@ -86,7 +86,7 @@ def require_quantised(spec: ModelSpec, files: ModelFiles) -> None:
             context={"wanted": "--precision int8 --engine paddle"},
             hints=[
                 "quantise it for ONNX Runtime: "
-                f"paddlesrv tune {spec.name} --precision int8 --calibrate DIR"
+                f"paddlesrv serve {spec.name} --precision int8 --calibrate DIR"
             ],
         )
 
@@ -119,8 +119,7 @@ def absent(spec: ModelSpec) -> DeviceUnavailable:
         f"{spec.name} has not been quantised: there is no int8 form of it",
         context={"wanted": "--precision int8", "needs": "pictures or texts such as it will get"},
         hints=[
-            f"make it once: paddlesrv tune {spec.name} --precision int8 --calibrate DIR",
-            f"or as it is served: paddlesrv serve {spec.name} --precision int8 --calibrate DIR",
+            f"make it once: paddlesrv serve {spec.name} --precision int8 --calibrate DIR",
             f"or run it as it is: paddlesrv serve {spec.name} --precision fp32",
         ],
     )

@@ -57,7 +57,7 @@ def test_int8_is_refused_then_made_then_served_and_answers_what_is_in_the_pictur
     ended = servers.run(*words(plain, servers), "--port", "0")
     assert ended.returncode == 6
     assert "there is no int8 form" in ended.stderr
-    assert "paddlesrv tune colours --precision int8 --calibrate DIR" in ended.stderr
+    assert "paddlesrv serve colours --precision int8 --calibrate DIR" in ended.stderr
     ended = servers.run(*words(quantising, servers), "--port", "0", "-d", "--name", "first")
     assert ended.returncode == 0, ended.stderr
     assert "same top class 1.000 (wanted 0.950) on 24 inputs" in ended.stderr

@@ -107,7 +107,7 @@ def test_a_model_that_was_not_quantised_is_refused_with_the_command_that_does_it
         load_engine(colours.spec, colours.root, INT8)
     assert caught.value.exit_code == 6
     assert (
-        "make it once: paddlesrv tune colours --precision int8 --calibrate DIR"
+        "make it once: paddlesrv serve colours --precision int8 --calibrate DIR"
         in caught.value.hints
     )
 
