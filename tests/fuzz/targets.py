@@ -24,6 +24,7 @@ from paddlesrv.server.form import form_items
 from paddlesrv.server.grpc.calls import parse
 from paddlesrv.server.pipeline import Feed
 from paddlesrv.server.protocols import (
+    datatypes,
     npy,
     open_inference,
     open_inference_proto,
@@ -121,7 +122,7 @@ def _parts(binary: bool) -> tuple[list[dict[str, Any]], bytes]:
         word = "BYTES" if data.dtype == object else open_inference.FROM_NUMPY[data.dtype.name]
         part: dict[str, Any] = {"name": name, "datatype": word, "shape": list(data.shape)}
         if binary or word == "FP16":
-            blob = open_inference.to_bytes(data)
+            blob = datatypes.to_bytes(data)
             part["parameters"] = {"binary_data_size": len(blob)}
             blobs += blob
         else:
@@ -163,7 +164,7 @@ def _infer_message(raw: bool) -> bytes:
         word = "BYTES" if data.dtype == object else open_inference.FROM_NUMPY[data.dtype.name]
         part = request.inputs.add(name=name, datatype=word, shape=data.shape)
         if raw:
-            request.raw_input_contents.append(open_inference.to_bytes(data))
+            request.raw_input_contents.append(datatypes.to_bytes(data))
         elif name != "h":
             field = fields.get(name, "int64")
             getattr(part.contents, f"{field}_contents").extend(data.ravel().tolist())
