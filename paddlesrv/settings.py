@@ -10,11 +10,13 @@ whatever directory one stands in, and must not be able to say where models are f
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -76,6 +78,12 @@ SETTINGS = (
         "minisign public key (or a file with one) that an updated catalogue must be signed with.",
         accepted="a minisign public key",
     ),
+    Setting(
+        "choice_seconds",
+        "PADDLESRV_CHOICE_SECONDS",
+        "Time for finding a model's fastest engine, at its first start; 0: no trial.",
+        accepted="a number from 0, in seconds",
+    ),
     Setting("debug", "PADDLESRV_DEBUG", "1: show tracebacks.", flag="-vv"),
 )
 
@@ -89,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index_url: str | None = None
     catalogue: Path | None = None
     catalogue_key: str | None = None
+    choice_seconds: float = 120.0
     debug: bool = False
 
     @property
@@ -135,6 +144,7 @@ class _InFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_url: str | None = None
     catalogue: str | None = None
     catalogue_key: str | None = None
+    choice_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 RULES = Rules(
@@ -312,7 +322,19 @@ def _value(setting: Setting, text: str) -> object:
         return _switch(setting.env, text)
     if setting.field in ("home", "catalogue"):
         return Path(text).expanduser()
+    if setting.field == "choice_seconds":
+        return _number(setting.env, text)
     return text
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UsageError(f"{name} is {text!r}, not a number from 0", hints=[f"set {name}=60"])
+    return number
 
 
 def _switch(name: str, text: str) -> bool:

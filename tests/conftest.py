@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.store import Store
 from tests.packages import cache
 from tests.real_models import FETCHED, install
+
+# No trial of engines in every server that a test starts: they have tests of their own.
+os.environ.setdefault("PADDLESRV_CHOICE_SECONDS", "0")
 
 # A busy machine must not fail a test: how long an example takes is not what is tested.
 hypothesis.settings.register_profile("paddlesrv", deadline=None)

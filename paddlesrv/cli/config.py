@@ -89,7 +89,7 @@ def gen(
 
     from paddlesrv.server.config import render_config
     from paddlesrv.server.defaults import defaults
-    from paddlesrv.server.locate import locate, with_engines
+    from paddlesrv.server.locate import locate
 
     running = options.Running(
         gpu=gpu,
@@ -118,8 +118,6 @@ def gen(
     found = defaults(shell.in_force.file)
     asked = found.configuration(models)
     asked = limits.applied(replace(asked, models=running.applied(asked.models)))
-    if engine is None and found.origins["engine"] == "default":
-        asked = with_engines(asked, shell.catalogue, shell.store)
     located = locate(asked.models, shell.catalogue, shell.store)
     config, notes = _decided(asked, located, given=set(running.fields()))
     for option, origin in found.origins.items():
@@ -255,7 +253,7 @@ def _decided(
         )
         if model.by_alias:
             notes[place + "name"] = f"{model.asked} is an alias of it."
-        if not chosen.threads:
+        if not chosen.threads and chosen.engine != "auto":
             threads = default_threads(chosen.instances)
             chosen = replace(chosen, threads=threads)
             workers = f"{chosen.instances} instance{'s' if chosen.instances > 1 else ''}"

@@ -26,13 +26,12 @@ _OLD_CONFIG = Path("config.yml")
 class Configured(NamedTuple):
     """What is served before flags are looked at.
 
-    `words` are those that say it again on a command line; `open_engine` tells that nobody has named
-    an engine; `translation` is there where the config file is the ancestor's.
+    `words` are those that say it again on a command line; `translation` is there where the config
+    file is the ancestor's.
     """
 
     config: ServerConfig
     words: list[str]
-    open_engine: bool
     translation: Translation | None = None
 
 
@@ -79,9 +78,8 @@ def configured(
     if models and (decided := found.decided_by_file(models)):
         # Nobody named the file: it must not decide unseen where the server listens.
         shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
-    unnamed = found.origins["engine"] == "default" and (bool(models) or translation is not None)
     again = ["--config", str(config)] if config is not None else list(words)
-    return Configured(found.configuration(models), again, unnamed, translation)
+    return Configured(found.configuration(models), again, translation)
 
 
 def record(translation: Translation) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import Busy, PaddlesrvError
 
 if TYPE_CHECKING:
+    from paddlesrv.engines.base import EngineOptions
     from paddlesrv.server.config import ServerConfig
     from paddlesrv.server.locate import Located
     from paddlesrv.server.ports import Ports
@@ -96,6 +97,7 @@ def start_detached(
     shell: Shell,
     config: ServerConfig,
     located: Sequence[Located],
+    options: Mapping[str, EngineOptions],
     record: ServerRecord,
     ports: Ports,
     claim: Claim,
@@ -122,6 +124,7 @@ def start_detached(
         settings=shell.settings,
         config=replace(config, models=models),
         record=record,
+        options=dict(options),
         grpc=ports.grpc,
         verbose=shell.flags.verbose,
     )

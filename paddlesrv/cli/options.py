@@ -28,8 +28,10 @@ class PrecisionWord(str, Enum):
 class EngineWord(str, Enum):
     """What runs a network."""
 
+    auto = "auto"
     paddle = "paddle"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
 
 
 Gpu = Annotated[
@@ -59,7 +61,11 @@ TensorRt = Annotated[
 ]
 EngineFlag = Annotated[
     EngineWord | None,
-    typer.Option("--engine", metavar="paddle|onnxruntime", help="What runs the network."),
+    typer.Option(
+        "--engine",
+        metavar="auto|paddle|onnxruntime|openvino",
+        help="What runs the network; auto (the default): the fastest here that answers right.",
+    ),
 ]
 Host = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0: everywhere.")
@@ -111,7 +117,8 @@ Instances = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Worker processes for each model.")
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Threads in one run; 0: cores / instances.")
+    int | None,
+    typer.Option(min=0, metavar="N", help="Threads in one run; 0: as chosen with the engine."),
 ]
 Grace = Annotated[
     float | None,

@@ -161,33 +161,33 @@ def _known_kind(shell: Shell, model: str) -> InputKind | None:
 
 
 def _local(shell: Shell, model: str, running: options.Running, asked: _Asked) -> int:
-    from msgspec.structs import replace
-
-    from paddlesrv.server.config import ModelConfig, engine_options
+    from paddlesrv.server.config import ModelConfig
+    from paddlesrv.server.deciding import decide
 
     (config,) = running.applied([ModelConfig(name=model)])
     local, parts = _installed(shell, config)
-    if running.engine is None and local.spec.format == "onnx":
-        config = replace(config, engine="onnxruntime")
     asked.check_map(local.spec.task)
     kind = inputs.kind_of(local.spec.task)
     from paddlesrv.client.local import LocalClient
 
-    with LocalClient(local, parts, engine_options(config)) as client:
+    # One answer is sooner there than a trial of engines; what `serve` chose holds here too.
+    needed = [(config, part) for part in (*parts, local)]
+    decided = decide(needed, shell.settings.cache_dir, limit_seconds=0)
+    with LocalClient(local, parts, decided.options) as client:
         return asked.answer(client, local.spec.name, kind)
 
 
 def _installed(shell: Shell, config: ModelConfig) -> tuple[LocalModel, list[LocalModel]]:
     """The model and its components, fetched if they are not here."""
-    from paddlesrv.engines.devices import check
-    from paddlesrv.server.config import engine_options
-    from paddlesrv.server.locate import find_local, locate, missing
+    from paddlesrv.server.deciding import check_device
+    from paddlesrv.server.locate import find_local, is_onnx, locate, missing
     from paddlesrv.zoo.install import Installer
 
     located = locate([config], shell.catalogue, shell.store)
     if located[0].by_alias:
         shell.output.note(f"{config.name} -> {located[0].config.name} (alias)")
-    check(engine_options(config), shlex.join(["paddlesrv", "predict", config.name, "INPUT"]))
+    command = shlex.join(["paddlesrv", "predict", config.name, "INPUT"])
+    check_device(config, command, is_onnx=is_onnx(located[0], shell.store))
     absent = missing(located, shell.store)
     if absent:
         with watching(shell.output, lambda model, path: None) as observer:

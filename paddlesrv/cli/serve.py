@@ -21,7 +21,9 @@ from paddlesrv.errors import Busy
 
 if TYPE_CHECKING:
     from paddlesrv.engines.devices import DeviceInfo
-    from paddlesrv.server.config import ServerConfig
+    from paddlesrv.server.config import ModelConfig, ServerConfig
+    from paddlesrv.server.deciding import Decisions
+    from paddlesrv.server.launch import LocalModel
     from paddlesrv.server.locate import Located
     from paddlesrv.server.pipeline_translation import Translation
     from paddlesrv.server.ports import Ports
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from paddlesrv.server.service import ModelSetup
 
 PANEL = "Serving"
+UNDECIDED = "the fastest engine that answers right, found at the first start"
 
 
 def register(app: typer.Typer) -> None:
@@ -135,10 +138,6 @@ def serve(
         grace_s=grace,
     )
     asked = limits.applied(replace(base.config, models=running.applied(base.config.models)))
-    if base.open_engine and engine is None:
-        from paddlesrv.server.locate import with_engines
-
-        asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
     return _Start(shell, asked, again, name, detach, base.translation, calibrate, accept).run(
         dry_run
@@ -202,10 +201,14 @@ class _Start:
                     claim.release()
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
-        from paddlesrv.engines.devices import check
-        from paddlesrv.server.config import engine_options
+        from paddlesrv.server.deciding import check_device
+        from paddlesrv.server.locate import is_onnx
 
-        return [check(engine_options(model.config), self._command) for model in located]
+        store = self._shell.store
+        return [
+            check_device(model.config, self._command, is_onnx=is_onnx(model, store))
+            for model in located
+        ]
 
     def _take_ports(self) -> Ports:
         from paddlesrv.server.ports import take_ports
@@ -262,6 +265,7 @@ class _Start:
     ) -> int:
         from msgspec.structs import replace
 
+        from paddlesrv.server.deciding import summary
         from paddlesrv.server.launch import plan, setups
         from paddlesrv.server.locate import find_local
         from paddlesrv.server.logfile import log_path
@@ -273,15 +277,19 @@ class _Start:
             [model.config for model in located],
             lambda name: find_local(located, shell.catalogue, shell.store, name),
         )
-        ready = setups(planned)
+        decided = self._decide(planned)
+        ready = setups(planned, decided.options)
         for model, device in zip(located, devices, strict=True):
-            self._tell_model(model, device)
+            engine = summary(networks(model, planned), decided)
+            self._tell_model(model, device, f"engine {engine}")
         config = replace(self._config, models=tuple(model.config for model in located))
         log = log_path(shell.settings.state_dir, name) if self._detach else None
         record = describe(name, config, planned, ports, shown_command(shell.argv), log)
         if self._detach:
             assert claim is not None, "a server without a record is not detached"
-            record, started = start_detached(shell, config, located, record, ports, claim)
+            record, started = start_detached(
+                shell, config, located, decided.options, record, ports, claim
+            )
             self._tell_ready(located, started, record)
             return 0
         return self._serve_here(config, ready, located, record, ports, claim)
@@ -312,9 +320,22 @@ class _Start:
             config, models, ports, announce, lambda: registration.enter("stopping"), shelf
         )
 
-    def _tell_model(self, model: Located, device: DeviceInfo) -> None:
+    def _decide(self, planned: Sequence[tuple[ModelConfig, LocalModel]]) -> Decisions:
+        """The engine of each network, tried where that was never done."""
+        from paddlesrv.server.deciding import decide
+
+        shell = self._shell
+        decided = decide(
+            planned,
+            shell.settings.cache_dir,
+            limit_seconds=shell.settings.choice_seconds,
+            watch=lambda text: self._out.note(f"engine   {text}"),
+        )
+        return decided
+
+    def _tell_model(self, model: Located, device: DeviceInfo, engine: str) -> None:
         self._out.note(f"model    {self._place(model)}")
-        self._out.note(f"device   {device_line(model, device)}")
+        self._out.note(f"device   {device_line(model, device, engine)}")
 
     def _place(self, model: Located) -> str:
         if model.directory is not None:
@@ -363,6 +384,25 @@ class _Start:
         asked = shlex.quote(model.asked)
         return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}"
 
+    def _known_engine(self, model: Located, missing: bool) -> str | None:
+        """The engine that would serve a model; None where that is to be found yet."""
+        if model.config.engine != "auto":
+            return model.config.engine
+        if missing:
+            return None
+        from paddlesrv.server.deciding import decide, summary
+        from paddlesrv.server.launch import plan
+        from paddlesrv.server.locate import find_local
+
+        shell = self._shell
+        planned = plan(
+            [model.config], lambda name: find_local([model], shell.catalogue, shell.store, name)
+        )
+        decided = decide(planned, shell.settings.cache_dir, limit_seconds=0)
+        if shell.settings.choice_seconds and any(not c.kept for c in decided.choices.values()):
+            return None
+        return summary(networks(model, planned), decided)
+
     def _tell_plan(
         self,
         located: Sequence[Located],
@@ -374,13 +414,18 @@ class _Start:
 
         told = self._translation
         address = f"http://{self._config.host}:{self._config.port}"
+        engines = {
+            model.config.name: self._known_engine(model, model.config.name in missing)
+            for model in located
+        }
 
         def human() -> None:
             for model, device in zip(located, devices, strict=True):
                 name = model.config.name
                 fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
                 self._out.line(f"model    {name}{fetched}")
-                self._out.line(f"device   {device_line(model, device)}")
+                told = f"engine {engines[name]}" if engines[name] else UNDECIDED
+                self._out.line(f"device   {device_line(model, device, told)}")
             self._out.line(f"would serve {address} as {called}")
 
         self._out.answer(
@@ -389,6 +434,7 @@ class _Start:
                 "name": called,
                 "url": address,
                 "models": [model.config for model in located],
+                "engines": engines,
                 "missing": list(missing),
                 **({"translation": record(told)} if told is not None else {}),
             },
@@ -407,11 +453,19 @@ def _routes(model: Located) -> list[str]:
     return [easy] if pipeline else [easy, tensors]
 
 
-def device_line(model: Located, device: DeviceInfo) -> str:
+def networks(model: Located, planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[str]:
+    """The names of the networks that a model is made of: itself, or its components."""
+    found = {each.spec.name: each.spec for _, each in planned}
+    own = found[model.config.name]
+    names = [*own.components.values(), own.name]
+    return [name for name in names if found[name].format != "pipeline"]
+
+
+def device_line(model: Located, device: DeviceInfo, engine: str) -> str:
     """Where and how a model runs: device, precision, engine."""
     config = model.config
     memory = f" ({device.memory_bytes / 2**30:.0f} GiB)" if device.memory_bytes else ""
-    return f"{config.device} {device.name}{memory}, {config.precision}, engine {config.engine}"
+    return f"{config.device} {device.name}{memory}, {config.precision}, {engine}"
 
 
 def start_logging(verbose: int) -> None:

@@ -25,13 +25,15 @@ from paddlesrv.tasks.base import Task, TaskInput, TaskOptions
 class LocalClient:
     """One model, and what it is made of, loaded here. To be used in a `with`."""
 
-    def __init__(self, model: LocalModel, parts: list[LocalModel], options: EngineOptions) -> None:
+    def __init__(
+        self, model: LocalModel, parts: list[LocalModel], options: Mapping[str, EngineOptions]
+    ) -> None:
         """Load the networks.
 
         Args:
             model: What is asked.
             parts: Its component models, if it has any.
-            options: How each network runs.
+            options: How each network runs, by its name.
 
         Raises:
             DeviceUnavailable, IntegrityError, EngineError: a network cannot be loaded.
@@ -45,7 +47,7 @@ class LocalClient:
             for part in (*parts, model):
                 engine: Engine | None = None
                 if part.spec.format != "pipeline":
-                    network = load_engine(part.spec, part.root, options)
+                    network = load_engine(part.spec, part.root, options[part.spec.name])
                     loading.callback(network.close)
                     engine = _Checked(self, part, network)
                 loaded[part.spec.name] = LoadedModel(part.spec, part.root, engine)

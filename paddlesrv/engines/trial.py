@@ -100,14 +100,14 @@ def settle(
         return Decided(
             way=usual, why=f"{own} does not compute in {wanted.precision} there", final=False
         )
+    if len(engines) == 1:
+        return Decided(way=usual, why=f"no other engine here computes in {wanted.precision} there")
     if limit_seconds <= 0:
         return Decided(way=usual, why="nothing was tried", final=False)
     files = checked_files(spec, root)
     if any(t.lod_level for t in (*files.signature.inputs, *files.signature.outputs)):
         return Decided(way=usual, why="only paddle knows sequences of rows (LoD)")
     found = _candidates(spec, files.program, engines, wanted)
-    if len(found) == 1 and len(wanted.thread_counts) == 1:
-        return Decided(way=usual, why=f"no other engine here computes in {wanted.precision} there")
     trial = _Trial(spec, root, wanted, cache_dir, tolerance, limit_seconds, watch)
     return trial.run(found, usual)
 
@@ -153,7 +153,11 @@ class _Trial:
     def run(self, candidates: list[Candidate], usual: Way) -> Decided:
         """Try them; `usual` is taken where nothing comes of it."""
         self._convert(candidates)
-        report = self._report([each for each in candidates if each not in self._refused])
+        left = [each for each in candidates if each not in self._refused]
+        if len({each.engine for each in left}) == 1:
+            why = "; ".join(dict.fromkeys(self._refused.values()))
+            return Decided(way=usual, why=why, evidence=self._evidence(candidates, Report()))
+        report = self._report(left)
         evidence = self._evidence(candidates, report)
         if report.unsuited is not None:
             why = (

@@ -14,7 +14,14 @@ from typing import Annotated, Any
 
 import msgspec
 
-from paddlesrv.engines.base import Device, EngineName, EngineOptions, Precision, ShapeRange
+from paddlesrv.engines.base import (
+    Device,
+    EngineName,
+    EngineOptions,
+    EngineWish,
+    Precision,
+    ShapeRange,
+)
 from paddlesrv.yaml_file import Rules, YamlFile, explain, read_yaml
 
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
@@ -30,14 +37,16 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One served model and how it runs.
 
     `name` is a catalogue name, an alias, or a path to a model's directory; with `path`, which is
-    such a path as well, it is what the model is called. `threads` 0 means the machine's cores
-    divided by `instances`, at least 1; `max_batch_size` None the model's own
-    default. `max_queue` is in rows, `max_delay_ms` in milliseconds, `timeout_s` in seconds.
+    such a path as well, it is what the model is called. `engine` "auto" means the one that serves
+    the model best here (`server.deciding`). `threads` 0 means as many as were chosen with the
+    engine, or else the machine's cores divided by `instances`, at least 1; `max_batch_size` None
+    the model's own default. `max_queue` is in rows, `max_delay_ms` in milliseconds, `timeout_s` in
+    seconds.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1)]
     path: FileName | None = None
-    engine: EngineName = "paddle"
+    engine: EngineWish = "auto"
     device: DeviceWord = "cpu"
     precision: Precision = "fp32"
     tensorrt: bool = False
@@ -90,13 +99,13 @@ ACCEPTED: Mapping[str, str] = {
     "load_timeout_s": "a number above 0, in seconds",
     "name": "a catalogue name or alias, or the path of a model's directory",
     "path": "the path of a model's directory, or null",
-    "engine": "paddle or onnxruntime",
+    "engine": "auto, paddle, onnxruntime or openvino",
     "device": "cpu or gpu:N, e.g. gpu:0",
     "precision": "fp32, fp16, bf16 or int8",
     "tensorrt": "true or false",
     "tensorrt_shapes": "a list of {input, min, opt, max}, each of the three a list of sizes",
     "instances": "a whole number from 1",
-    "threads": "a whole number from 0; 0: cores / instances",
+    "threads": "a whole number from 0; 0: as chosen with the engine, or cores / instances",
     "max_batch_size": "a whole number from 1, or null for the model's own",
     "max_delay_ms": "a number from 0, in milliseconds",
     "max_queue": "a whole number from 1, in rows",
@@ -117,13 +126,13 @@ PURPOSE: Mapping[str, str] = {
     "load_timeout_s": "A model that loads longer than this has failed.",
     "name": "Catalogue name, alias, or path of a model's directory.",
     "path": "Where the model lies, if `name` is only to be its name.",
-    "engine": "What runs the network: paddle or onnxruntime.",
+    "engine": "What runs the network; auto: the fastest here of those that answer right.",
     "device": "cpu, or gpu:N.",
     "precision": "fp32, fp16, bf16 or int8.",
     "tensorrt": "On a GPU: through TensorRT, whose engine is built once and kept.",
     "tensorrt_shapes": "With TensorRT: the shapes of inputs whose sizes are open.",
     "instances": "Worker processes; each holds the whole model.",
-    "threads": "Threads inside one run; 0: cores / instances.",
+    "threads": "Threads inside one run; 0: as chosen with the engine, or cores / instances.",
     "max_batch_size": "Rows in one run; null: the model's own default.",
     "max_delay_ms": "How long a batch may wait to grow.",
     "max_queue": "Rows that may wait; more are refused with 429.",
@@ -150,12 +159,17 @@ RULES = Rules(
 """How what does not fit in a server's configuration is explained."""
 
 
-def engine_options(config: ModelConfig) -> EngineOptions:
-    """How one instance of a configured model runs its network."""
+def device_of(config: ModelConfig) -> Device:
+    """Where a configured model runs."""
     kind, _, index = config.device.partition(":")
+    return Device("gpu", int(index)) if kind == "gpu" else Device()
+
+
+def engine_options(config: ModelConfig, engine: EngineName) -> EngineOptions:
+    """How one instance of a configured model runs its network, on an engine that is decided."""
     return EngineOptions(
-        engine=config.engine,
-        device=Device("gpu", int(index)) if kind == "gpu" else Device(),
+        engine=engine,
+        device=device_of(config),
         precision=config.precision,
         tensorrt=config.tensorrt,
         tensorrt_shapes=config.tensorrt_shapes,

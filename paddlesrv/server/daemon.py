@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import PaddlesrvError
 from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.ports import Ports
@@ -44,6 +45,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     config: ServerConfig
     record: ServerRecord
+    options: dict[str, EngineOptions]
+    """How each network runs, by the model's name: as the caller decided."""
     grpc: tuple[str, int] | None = None
     """Where gRPC listens besides; its library binds that itself."""
     verbose: int = 0
@@ -124,7 +127,7 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
         registration.enter("starting", content_of(planned))
         code = run_server(
             job.config,
-            setups(planned),
+            setups(planned, job.options),
             ports,
             announce,
             lambda: registration.enter("stopping"),

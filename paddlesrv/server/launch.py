@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import DeviceUnavailable, UsageError
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.server.config import ModelConfig, engine_options
+from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.scheduler import Limits
 from paddlesrv.server.service import ModelSetup
 from paddlesrv.tasks import make_task
@@ -48,8 +49,14 @@ def plan(
     return list(planned.values())
 
 
-def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup]:
+def setups(
+    planned: Sequence[tuple[ModelConfig, LocalModel]], options: Mapping[str, EngineOptions]
+) -> list[ModelSetup]:
     """What the service needs of each planned model.
+
+    Args:
+        planned: From `plan`.
+        options: How each network runs, by the model's name (`deciding.decide`).
 
     Raises:
         DeviceUnavailable: the engine does not run such files.
@@ -60,7 +67,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
     tasks: dict[str, Task] = {}
     for config, model in planned:
         spec = model.spec
-        if spec.format == "onnx" and config.engine == "paddle":
+        if spec.format == "onnx" and options[spec.name].engine == "paddle":
             raise DeviceUnavailable(
                 f"the engine paddle does not run ONNX models such as {spec.name}",
                 hints=["choose the one that does: --engine onnxruntime"],
@@ -82,7 +89,7 @@ def setups(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[ModelSetup
                 root=model.root,
                 task=task,
                 aliases=model.aliases,
-                options=engine_options(config),
+                options=options[spec.name],
                 instances=config.instances,
                 limits=Limits(
                     max_batch_size=config.max_batch_size or spec.max_batch_size,

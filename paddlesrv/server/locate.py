@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paddlesrv.errors import IntegrityError, NotFound, UsageError
-from paddlesrv.server.config import ModelConfig, ServerConfig
+from paddlesrv.server.config import ModelConfig
 from paddlesrv.zoo.names import as_name, default_name
 
 if TYPE_CHECKING:
@@ -66,23 +66,6 @@ def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -
             )
         asked[name] = model.asked
     return found
-
-
-def with_engines(config: ServerConfig, catalogue: Catalogue, store: Store) -> ServerConfig:
-    """The configuration with the engine that ONNX models and int8 need, where none was asked for.
-
-    Raises:
-        NotFound, UsageError: as `locate`.
-        IntegrityError: a directory holds no model.
-    """
-    located = locate(config.models, catalogue, store)
-    models = tuple(
-        msgspec.structs.replace(model, engine="onnxruntime")
-        if _is_onnx(found, store) or (model.precision, model.device) == ("int8", "cpu")
-        else model
-        for model, found in zip(config.models, located, strict=True)
-    )
-    return msgspec.structs.replace(config, models=models)
 
 
 def missing(located: Sequence[Located], store: Store) -> list[str]:
@@ -152,7 +135,12 @@ def read_directory(directory: Path, name: str) -> ModelSpec:
     )
 
 
-def _is_onnx(model: Located, store: Store) -> bool:
+def is_onnx(model: Located, store: Store) -> bool:
+    """Whether a model's network is an ONNX file, fetched or not.
+
+    Raises:
+        IntegrityError: its directory holds no model.
+    """
     if model.entry is not None:
         return model.entry.is_onnx
     if model.directory is not None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from paddlesrv.errors import NotFound
-from paddlesrv.server.config import ModelConfig, ServerConfig
+from paddlesrv.server.config import ServerConfig
+from paddlesrv.server.deciding import decide
 from paddlesrv.server.launch import plan, setups
-from paddlesrv.server.locate import find_local, locate, with_engines
+from paddlesrv.server.locate import find_local, locate
 from paddlesrv.server.service import ModelSetup
 from paddlesrv.zoo.catalogue import Catalogue
 from paddlesrv.zoo.store import Store
@@ -20,7 +21,7 @@ class StoreShelf:
 
     Args:
         config: That of the server: a model runs where and as often as the first one in it, on the
-            engine that its files need.
+            engine that was chosen for it before, or else the one that its files are made for.
         catalogue: What names and aliases mean.
         store: Where models are installed.
     """
@@ -43,18 +44,15 @@ class StoreShelf:
         """
         own = self._name(name)
         like = self._config.models[0]
-        config = replace(
-            like, name=own, path=None, engine=ModelConfig(name=own).engine, max_batch_size=None
+        config = replace(like, name=own, path=None, engine="auto", max_batch_size=None)
+        located = locate([config], self._catalogue, self._store)
+        planned = plan(
+            [model.config for model in located],
+            lambda part: find_local(located, self._catalogue, self._store, part),
         )
-        alone = replace(self._config, models=(config,))
-        models = with_engines(alone, self._catalogue, self._store).models
-        located = locate(models, self._catalogue, self._store)
-        return setups(
-            plan(
-                [model.config for model in located],
-                lambda part: find_local(located, self._catalogue, self._store, part),
-            )
-        )
+        # A trial takes too long for a server that answers meanwhile.
+        decided = decide(planned, self._store.root, limit_seconds=0)
+        return setups(planned, decided.options)
 
     def _name(self, asked: str) -> str:
         """The name of an installed model; a path is none, whatever lies there."""

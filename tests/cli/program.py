@@ -22,7 +22,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PADDLESRV_") and name not in ("NO_COLOR", "FORCE_COLOR")
     }
-    return kept | {"PADDLESRV_HOME": str(home), "PYTHONWARNINGS": "error"} | more
+    own = {
+        "PADDLESRV_HOME": str(home),
+        "PADDLESRV_CHOICE_SECONDS": "0",  # what engines are worth has tests of its own
+        "PYTHONWARNINGS": "error",
+    }
+    return kept | own | more
 
 
 def run(

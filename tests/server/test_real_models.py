@@ -23,6 +23,7 @@ from paddlesrv.errors import DeadlineExceeded, EngineError, InvalidInput, Unavai
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.deciding import decide
 from paddlesrv.server.launch import LocalModel, plan, setups
 from paddlesrv.server.request import InferRequest, Timing
 from paddlesrv.server.service import Service
@@ -39,7 +40,8 @@ Models = Mapping[str, tuple[ModelSpec, Path]]
 def service_for(models: Models, *names: str, **options: object):
     """A service of catalogue models, with the components of pipelines."""
     configs = [ModelConfig(name=name, threads=1, **options) for name in names]  # type: ignore[arg-type]
-    return serving(*setups(plan(configs, lambda name: LocalModel(*models[name]))))
+    planned = plan(configs, lambda name: LocalModel(*models[name]))
+    return serving(*setups(planned, decide(planned, Path(), limit_seconds=0).options))
 
 
 async def answers(service: Service, model: str, *inputs: TaskInput) -> list:
@@ -149,7 +151,8 @@ def test_concurrent_requests_get_the_answers_that_they_get_one_at_a_time(
     linear.write_onnx(tmp_path)
     plain = setup(local_spec(tmp_path, "linear"), tmp_path)
     configs = [ModelConfig(name=name, threads=1) for name in ("ocr", "LAC_2.1")]
-    real = setups(plan(configs, lambda name: LocalModel(*installed_models[name])))
+    planned = plan(configs, lambda name: LocalModel(*installed_models[name]))
+    real = setups(planned, decide(planned, Path(), limit_seconds=0).options)
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
     try:

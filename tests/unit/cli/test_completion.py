@@ -72,11 +72,11 @@ def test_a_name_is_not_offered_twice(offered):
 
 
 def test_values_of_flags_are_offered_however_they_are_written(offered):
-    assert offered("serve", "--engine", "") == ["paddle", "onnxruntime"]
+    assert offered("serve", "--engine", "") == ["auto", "paddle", "onnxruntime", "openvino"]
     assert offered("serve", "ocr", "--precision", "fp") == ["fp32", "fp16"]
     assert offered("serve", "--engine=on") == ["--engine=onnxruntime"]
     assert offered("serve", "--engine", "=", "on") == ["onnxruntime"]  # as bash cuts it
-    assert offered("serve", "--engine", "=") == ["paddle", "onnxruntime"]
+    assert offered("serve", "--engine", "=") == ["auto", "paddle", "onnxruntime", "openvino"]
     assert offered("list", "--color", "") == ["auto", "always", "never"]
     assert "ocr" in offered("list", "--task", "")
     assert offered("completion", "") == ["bash", "zsh", "fish"]

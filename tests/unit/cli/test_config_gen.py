@@ -6,7 +6,7 @@ from paddlesrv.server.config import default_threads, load_config, usable_cores
 def test_the_file_reads_back_with_what_was_asked_for(tmp_path, paddlesrv):
     path = tmp_path / "served.yaml"
     ended = paddlesrv("config", "gen", "ocr", "resnet50", "--instances", "2", "--gpu", "0,1",
-                      "--precision", "fp16", "--max-body", "8", "--host", "0.0.0.0",
+                      "--precision", "fp16", "--engine", "paddle", "--max-body", "8", "--host", "0.0.0.0",
                       "-o", str(path))  # fmt: skip
     assert ended.out == f"wrote {path}; start it: paddlesrv serve --config {path}\n"
     config = load_config(path)
@@ -18,7 +18,8 @@ def test_the_file_reads_back_with_what_was_asked_for(tmp_path, paddlesrv):
 
 
 def test_choices_come_with_their_reasons(paddlesrv):
-    text = paddlesrv("config", "gen", "PP-OCRv4", "--max-queue", "5").out
+    asked = ("config", "gen", "PP-OCRv4", "--max-queue", "5", "--engine", "paddle")
+    text = paddlesrv(*asked).out
     lines = {line.split(":")[0].strip(" -"): line for line in text.splitlines() if ":" in line}
     assert f"# This machine's {usable_cores()} cores / 1 instance." in lines["threads"]
     assert "# PP-OCRv4 is an alias of it." in lines["name"]

@@ -94,13 +94,14 @@ def test_an_imported_onnx_model_is_served_on_the_engine_that_runs_it(tmp_path, p
     linear.write_onnx(tmp_path / "price")
     assert paddlesrv("import", str(tmp_path / "price"), "--no-run").code == 0
     ended = paddlesrv("serve", "price", "--port", "0", "--dry-run", "--json")
-    assert ended.document["models"][0]["engine"] == "onnxruntime"
+    assert ended.document["models"][0]["engine"] == "auto"
+    assert ended.document["engines"] == {"price": "onnxruntime"}
     refused = paddlesrv("serve", "price", "--port", "0", "--engine", "paddle")
     assert refused.code == 6
 
 
-def test_a_generated_config_names_the_engine_that_runs_the_model(tmp_path, paddlesrv):
+def test_a_generated_config_leaves_the_engine_to_where_it_is_served(tmp_path, paddlesrv):
     linear.write_onnx(tmp_path / "price")
     assert paddlesrv("import", str(tmp_path / "price"), "--no-run").code == 0
     (model,) = paddlesrv("config", "gen", "price", "--json").document["config"]["models"]
-    assert (model["name"], model["engine"]) == ("price", "onnxruntime")
+    assert (model["name"], model["engine"]) == ("price", "auto")

@@ -93,7 +93,7 @@ def test_a_dry_run_tells_the_plan_and_fetches_nothing(cpu_only, home, paddlesrv)
     assert ended.err == "PP-OCRv4 -> ocr (alias)\n"
     assert ended.out.splitlines() == [
         "model    ocr, would be fetched",
-        "device   cpu a CPU, fp32, engine paddle",
+        "device   cpu a CPU, fp32, the fastest engine that answers right, found at the first start",
         "would serve http://127.0.0.1:0 as PP-OCRv4",
     ]
     plan = paddlesrv(*arguments, "--json").document
@@ -142,7 +142,7 @@ def test_a_directory_is_served_under_its_own_name(cpu_only, tmp_path, paddlesrv)
         ended = paddlesrv("serve", word, "--port", "0", "--dry-run", "--json")
         assert ended.code == 0
         assert ended.document["models"][0]["name"] == "my-model"
-        assert ended.document["models"][0]["engine"] == "onnxruntime"
+        assert ended.document["engines"] == {"my-model": "onnxruntime"}
         assert ended.document["missing"] == []
 
 

@@ -22,6 +22,7 @@ EVERY_CPU = Cpu("Some CPU", 8, ("avx2", "avx512_vnni", "avx512_bf16"))
 PADDLE = Build("paddle", "paddlepaddle", "3.3.1")
 PADDLE_GPU = Build("paddle", "paddlepaddle-gpu", "3.3.1", "12.6")
 ORT = Build("onnxruntime", "onnxruntime", "1.20.0")
+OPENVINO = Build("openvino", "openvino", "2025.0")
 ORT_GPU = Build("onnxruntime", "onnxruntime-gpu", "1.20.0", "12.4", tensorrt=True)
 PADDLE_TRT = Build("paddle", "paddlepaddle-gpu", "3.3.1", "12.6", tensorrt=True)
 H200 = Gpu(0, "NVIDIA H200", 139 << 30, "GPU-aaaa")
@@ -100,7 +101,9 @@ def test_bf16_is_there_where_the_processor_has_it():
 MACHINES = {
     "cpu": CPU_ONLY,
     "gpu": WITH_GPU,
-    "everything": Machine((PADDLE_TRT, ORT_GPU), EVERY_CPU, Gpus("560.1", (H200,)), tensorrt=True),
+    "everything": Machine(
+        (PADDLE_TRT, ORT_GPU, OPENVINO), EVERY_CPU, Gpus("560.1", (H200,)), tensorrt=True
+    ),
     "tensorrt-without-its-library": Machine((PADDLE_TRT, ORT_GPU), CPU, Gpus("560.1", (H200,))),
     "driver-without-cuda": Machine((PADDLE, ORT), BF16_CPU, Gpus("560.1", (H200,))),
     "paddle-alone": Machine((PADDLE,), CPU, Gpus(None)),

@@ -11,6 +11,7 @@ import pytest
 from paddlesrv.errors import UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.deciding import decide
 from paddlesrv.server.launch import LocalModel, plan, setups
 from paddlesrv.server.service import Service
 from tests.server.harness import local_spec, setup
@@ -36,8 +37,10 @@ def test_a_component_configured_itself_keeps_its_own_configuration() -> None:
 
 def test_a_pipeline_with_a_part_that_has_no_task_says_which() -> None:
     config = ModelConfig(name="whole", engine="onnxruntime")
+    planned = plan([config], MODELS.__getitem__)
+    options = decide(planned, Path(), limit_seconds=0).options
     with pytest.raises(UsageError, match="its part part") as refused:
-        setups(plan([config], MODELS.__getitem__))
+        setups(planned, options)
     assert refused.value.hints == ("serve the part by its tensors: paddlesrv serve part",)
 
 
