@@ -1,12 +1,65 @@
-"""What was chosen with `--engine auto`, and why, as `info` shows it."""
+"""Which engine runs each network, and why: as `serve` tells it in short, and `info` in full."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paddlesrv.engines.candidates import Evidence
     from paddlesrv.engines.choice import Choice
+    from paddlesrv.server.config import ModelConfig
+    from paddlesrv.server.deciding import Decisions
+    from paddlesrv.server.launch import LocalModel
+
+
+UNDECIDED = "the fastest engine that answers right, found at the first start"
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engines of the networks that one model is made of.
+
+    `names` has each network's engine, None where that is to be found yet; `texts` says it to a
+    person.
+    """
+
+    names: dict[str, str | None]
+    texts: dict[str, str]
+
+    @classmethod
+    def of(
+        cls, model: str, planned: Sequence[tuple[ModelConfig, LocalModel]], decided: Decisions
+    ) -> Engines:
+        """Those of a planned model and its components."""
+        specs = {each.spec.name: each.spec for _, each in planned}
+        parts = [specs[name] for name in (*specs[model].components.values(), model)]
+        names: dict[str, str | None] = {}
+        texts: dict[str, str] = {}
+        for spec in parts:
+            if spec.format != "pipeline":
+                choice = decided.choices.get(spec.name)
+                names[spec.name] = decided.options[spec.name].engine
+                texts[spec.name] = choice.short if choice else decided.options[spec.name].engine
+        return cls(names, texts)
+
+    @property
+    def short(self) -> str:
+        """For the line of the device."""
+        if None in self.names.values():
+            return UNDECIDED
+        if len(self.texts) == 1:
+            return f"engine {next(iter(self.texts.values()))}"
+        different = dict.fromkeys(str(name) for name in self.names.values())
+        return f"engine{'s' if len(different) > 1 else ''} {', '.join(different)}"
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each network, where there are several."""
+        if len(self.texts) < 2:
+            return []
+        return [f"engine   {name}: {text}" for name, text in self.texts.items()]
 
 
 def choice_pairs(choices: list[Choice]) -> list[tuple[str, str]]:
@@ -16,12 +69,11 @@ def choice_pairs(choices: list[Choice]) -> list[tuple[str, str]]:
     pairs = []
     for choice in choices:
         wanted = choice.wanted
-        threads = f"{choice.threads} thread{'s' if choice.threads != 1 else ''}"
         here = "" if in_force(choice) else "; not in force: made elsewhere or with other engines"
         pairs += [
             (
                 "engine",
-                f"{choice.short} for {wanted.device} in {wanted.precision}, {threads}{here}",
+                f"{choice.short} for {wanted.device} in {wanted.precision}{here}",
             ),
             ("  chosen", f"{choice.when:%Y-%m-%d %H:%M} UTC: {choice.why}"),
         ]

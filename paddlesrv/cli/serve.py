@@ -20,6 +20,7 @@ from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import Busy
 
 if TYPE_CHECKING:
+    from paddlesrv.cli.choices import Engines
     from paddlesrv.engines.devices import DeviceInfo
     from paddlesrv.server.config import ModelConfig, ServerConfig
     from paddlesrv.server.deciding import Decisions
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from paddlesrv.server.service import ModelSetup
 
 PANEL = "Serving"
-UNDECIDED = "the fastest engine that answers right, found at the first start"
 
 
 def register(app: typer.Typer) -> None:
@@ -265,7 +265,7 @@ class _Start:
     ) -> int:
         from msgspec.structs import replace
 
-        from paddlesrv.server.deciding import summary
+        from paddlesrv.cli.choices import Engines
         from paddlesrv.server.launch import plan, setups
         from paddlesrv.server.locate import find_local
         from paddlesrv.server.logfile import log_path
@@ -280,8 +280,7 @@ class _Start:
         decided = self._decide(planned)
         ready = setups(planned, decided.options)
         for model, device in zip(located, devices, strict=True):
-            engine = summary(networks(model, planned), decided)
-            self._tell_model(model, device, f"engine {engine}")
+            self._tell_model(model, device, Engines.of(model.config.name, planned, decided))
         config = replace(self._config, models=tuple(model.config for model in located))
         log = log_path(shell.settings.state_dir, name) if self._detach else None
         record = describe(name, config, planned, ports, shown_command(shell.argv), log)
@@ -333,9 +332,11 @@ class _Start:
         )
         return decided
 
-    def _tell_model(self, model: Located, device: DeviceInfo, engine: str) -> None:
+    def _tell_model(self, model: Located, device: DeviceInfo, engines: Engines) -> None:
         self._out.note(f"model    {self._place(model)}")
-        self._out.note(f"device   {device_line(model, device, engine)}")
+        self._out.note(f"device   {device_line(model, device, engines.short)}")
+        for line in engines.lines:
+            self._out.note(line)
 
     def _place(self, model: Located) -> str:
         if model.directory is not None:
@@ -384,24 +385,27 @@ class _Start:
         asked = shlex.quote(model.asked)
         return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}"
 
-    def _known_engine(self, model: Located, missing: bool) -> str | None:
-        """The engine that would serve a model; None where that is to be found yet."""
-        if model.config.engine != "auto":
-            return model.config.engine
-        if missing:
-            return None
-        from paddlesrv.server.deciding import decide, summary
+    def _engines(self, model: Located, missing: bool) -> Engines:
+        """The engines that would serve a model, as far as that is known already."""
+        from paddlesrv.cli.choices import Engines
+        from paddlesrv.server.deciding import decide
         from paddlesrv.server.launch import plan
         from paddlesrv.server.locate import find_local
 
-        shell = self._shell
+        name, shell = model.config.name, self._shell
+        if missing:
+            known = model.config.engine if model.config.engine != "auto" else None
+            return Engines({name: known}, {name: known} if known else {})
         planned = plan(
-            [model.config], lambda name: find_local([model], shell.catalogue, shell.store, name)
+            [model.config], lambda part: find_local([model], shell.catalogue, shell.store, part)
         )
         decided = decide(planned, shell.settings.cache_dir, limit_seconds=0)
-        if shell.settings.choice_seconds and any(not c.kept for c in decided.choices.values()):
-            return None
-        return summary(networks(model, planned), decided)
+        engines = Engines.of(name, planned, decided)
+        if shell.settings.choice_seconds:
+            for network, choice in decided.choices.items():
+                if not choice.kept:
+                    engines.names[network] = None
+        return engines
 
     def _tell_plan(
         self,
@@ -414,18 +418,16 @@ class _Start:
 
         told = self._translation
         address = f"http://{self._config.host}:{self._config.port}"
-        engines = {
-            model.config.name: self._known_engine(model, model.config.name in missing)
-            for model in located
-        }
+        engines = {m.config.name: self._engines(m, m.config.name in missing) for m in located}
 
         def human() -> None:
             for model, device in zip(located, devices, strict=True):
                 name = model.config.name
                 fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
                 self._out.line(f"model    {name}{fetched}")
-                told = f"engine {engines[name]}" if engines[name] else UNDECIDED
-                self._out.line(f"device   {device_line(model, device, told)}")
+                self._out.line(f"device   {device_line(model, device, engines[name].short)}")
+                for line in engines[name].lines:
+                    self._out.line(line)
             self._out.line(f"would serve {address} as {called}")
 
         self._out.answer(
@@ -434,7 +436,7 @@ class _Start:
                 "name": called,
                 "url": address,
                 "models": [model.config for model in located],
-                "engines": engines,
+                "engines": {n: e for each in engines.values() for n, e in each.names.items()},
                 "missing": list(missing),
                 **({"translation": record(told)} if told is not None else {}),
             },
@@ -451,14 +453,6 @@ def _routes(model: Located) -> list[str]:
         return [tensors]
     pipeline = model.entry is not None and model.entry.is_pipeline
     return [easy] if pipeline else [easy, tensors]
-
-
-def networks(model: Located, planned: Sequence[tuple[ModelConfig, LocalModel]]) -> list[str]:
-    """The names of the networks that a model is made of: itself, or its components."""
-    found = {each.spec.name: each.spec for _, each in planned}
-    own = found[model.config.name]
-    names = [*own.components.values(), own.name]
-    return [name for name in names if found[name].format != "pipeline"]
 
 
 def device_line(model: Located, device: DeviceInfo, engine: str) -> str:

@@ -136,7 +136,7 @@ def _require_converter(spec: ModelSpec) -> None:
         raise DeviceUnavailable(
             f"{spec.name} must be converted for ONNX Runtime, and paddle2onnx is not installed",
             hints=[
-                'install it: pip install "paddlesrv[convert]"',
+                'install it: pip install "paddle2onnx==1.3.1" (it is for Python before 3.13)',
                 f"or run it with paddle: paddlesrv serve {spec.name} --engine paddle",
             ],
         )

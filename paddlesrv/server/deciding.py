@@ -6,7 +6,7 @@ Runtime (on the CPU), the other built for the engine that the files are made for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,15 +128,3 @@ def _order(config: ModelConfig, is_onnx: bool) -> Sequence[EngineName]:
     if is_onnx or (config.precision == "int8" and config.device == "cpu"):
         return ("onnxruntime",)
     return ("paddle", "onnxruntime")
-
-
-def summary(names: Sequence[str], decided: Decisions) -> str:
-    """The engines of some networks in a few words for a person."""
-    said = {name: _short(name, decided.options, decided.choices) for name in names}
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{text} for {name}" for name, text in said.items())
-
-
-def _short(name: str, options: Mapping[str, EngineOptions], choices: Mapping[str, Choice]) -> str:
-    return choices[name].short if name in choices else options[name].engine

@@ -20,6 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*own, "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PADDLESRV_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PADDLESRV_CHOICE_SECONDS", "0")
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)

@@ -6,8 +6,8 @@ from paddlesrv.server.config import default_threads, load_config, usable_cores
 def test_the_file_reads_back_with_what_was_asked_for(tmp_path, paddlesrv):
     path = tmp_path / "served.yaml"
     ended = paddlesrv("config", "gen", "ocr", "resnet50", "--instances", "2", "--gpu", "0,1",
-                      "--precision", "fp16", "--engine", "paddle", "--max-body", "8", "--host", "0.0.0.0",
-                      "-o", str(path))  # fmt: skip
+                      "--precision", "fp16", "--engine", "paddle", "--max-body", "8",
+                      "--host", "0.0.0.0", "-o", str(path))  # fmt: skip
     assert ended.out == f"wrote {path}; start it: paddlesrv serve --config {path}\n"
     config = load_config(path)
     assert [(m.name, m.device, m.precision) for m in config.models] == [
