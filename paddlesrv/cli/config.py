@@ -79,6 +79,7 @@ def gen(
     max_body: options.MaxBody = None,
     instances: options.Instances = None,
     threads: options.Threads = None,
+    pin: options.Pin = None,
     grace: options.Grace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
@@ -98,6 +99,7 @@ def gen(
         engine=engine,
         instances=instances,
         threads=threads,
+        pin=pin,
         max_batch_size=max_batch_size,
         max_delay_ms=max_delay,
         max_queue=max_queue,

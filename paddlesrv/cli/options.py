@@ -120,6 +120,10 @@ Threads = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Threads in one run; 0: as chosen with the engine."),
 ]
+Pin = Annotated[
+    bool | None,
+    typer.Option("--pin", help="Keep each instance to cores of its own."),
+]
 Grace = Annotated[
     float | None,
     typer.Option(min=0, metavar="S", help="Time for requests in flight at the end, in seconds."),
@@ -137,6 +141,7 @@ class Running:
     tensorrt: bool | None = None
     instances: int | None = None
     threads: int | None = None
+    pin: bool | None = None
     max_batch_size: int | None = None
     max_delay_ms: float | None = None
     max_queue: int | None = None
@@ -150,6 +155,7 @@ class Running:
             "tensorrt": self.tensorrt,
             "instances": self.instances,
             "threads": self.threads,
+            "pin": self.pin,
             "max_batch_size": self.max_batch_size,
             "max_delay_ms": self.max_delay_ms,
             "max_queue": self.max_queue,

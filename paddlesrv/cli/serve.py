@@ -89,6 +89,7 @@ def serve(
     max_body: options.MaxBody = None,
     instances: options.Instances = None,
     threads: options.Threads = None,
+    pin: options.Pin = None,
     grace: options.Grace = None,
     detach: Annotated[
         bool,
@@ -118,6 +119,7 @@ def serve(
         tensorrt=tensorrt,
         instances=instances,
         threads=threads,
+        pin=pin,
         max_batch_size=max_batch_size,
         max_delay_ms=max_delay,
         max_queue=max_queue,

@@ -53,6 +53,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tensorrt_shapes: tuple[ShapeRange, ...] = ()
     instances: AtLeast1 = 1
     threads: AtLeast0 = 0
+    pin: bool = False
     max_batch_size: AtLeast1 | None = None
     max_delay_ms: NotNegative = 0.0
     max_queue: AtLeast1 = 1024
@@ -106,6 +107,7 @@ ACCEPTED: Mapping[str, str] = {
     "tensorrt_shapes": "a list of {input, min, opt, max}, each of the three a list of sizes",
     "instances": "a whole number from 1",
     "threads": "a whole number from 0; 0: as chosen with the engine, or cores / instances",
+    "pin": "true or false",
     "max_batch_size": "a whole number from 1, or null for the model's own",
     "max_delay_ms": "a number from 0, in milliseconds",
     "max_queue": "a whole number from 1, in rows",
@@ -133,6 +135,7 @@ PURPOSE: Mapping[str, str] = {
     "tensorrt_shapes": "With TensorRT: the shapes of inputs whose sizes are open.",
     "instances": "Worker processes; each holds the whole model.",
     "threads": "Threads inside one run; 0: as chosen with the engine, or cores / instances.",
+    "pin": "Whether each instance keeps to cores of its own.",
     "max_batch_size": "Rows in one run; null: the model's own default.",
     "max_delay_ms": "How long a batch may wait to grow.",
     "max_queue": "Rows that may wait; more are refused with 429.",
@@ -184,10 +187,22 @@ def default_threads(instances: int) -> int:
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def own_cores(instance: int, instances: int) -> tuple[int, ...]:
+    """The cores that one of a model's instances keeps to: its share of those there are.
+
+    More instances than cores share them in turns.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if instances >= len(cores):
+        return (cores[instance % len(cores)],)
+    first, after = (len(cores) * number // instances for number in (instance, instance + 1))
+    return tuple(cores[first:after])
 
 
 def load_config(path: Path) -> ServerConfig:

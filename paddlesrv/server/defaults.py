@@ -48,6 +48,7 @@ _FLAGS = {
     "tensorrt": "--tensorrt",
     "instances": "--instances",
     "threads": "--threads",
+    "pin": "--pin",
     "max_batch_size": "--max-batch-size",
     "max_delay_ms": "--max-delay",
     "max_queue": "--max-queue",

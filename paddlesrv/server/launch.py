@@ -91,6 +91,7 @@ def setups(
                 aliases=model.aliases,
                 options=options[spec.name],
                 instances=config.instances,
+                pin=config.pin,
                 limits=Limits(
                     max_batch_size=config.max_batch_size or spec.max_batch_size,
                     max_delay=config.max_delay_ms / 1e3,

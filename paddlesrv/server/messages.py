@@ -13,11 +13,12 @@ from paddlesrv.server.arena import TensorView
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """Gateway to worker, once: load this model."""
+    """Gateway to worker, once: load this model, and keep to these cores if there are any."""
 
     spec: ModelSpec
     root: str
     options: EngineOptions
+    cores: tuple[int, ...] = ()
 
 
 class Run(msgspec.Struct, tag=True, frozen=True):

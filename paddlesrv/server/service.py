@@ -24,6 +24,7 @@ from paddlesrv.errors import InvalidInput, NotFound, PayloadTooLarge, Unavailabl
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.batching import join_rows, slice_rows
+from paddlesrv.server.config import own_cores
 from paddlesrv.server.metrics import Metrics, ModelMetrics
 from paddlesrv.server.request import InferRequest, InferResponse, Timing
 from paddlesrv.server.scheduler import Limits, Scheduler
@@ -48,7 +49,8 @@ MAX_ITEMS = 256
 class ModelSetup:
     """All that is needed to serve one model: what it is, where it runs, how it queues.
 
-    For a pipeline, only the task and the timeout count.
+    With `pin` each instance keeps to cores of its own. For a pipeline, only the task and the
+    timeout count.
     """
 
     spec: ModelSpec
@@ -57,6 +59,7 @@ class ModelSetup:
     aliases: tuple[str, ...] = ()
     options: EngineOptions
     instances: int = 1
+    pin: bool = False
     limits: Limits
 
 
@@ -126,7 +129,7 @@ class Service:
             scheduler = Scheduler(
                 setup.spec, setup.limits, ModelMetrics(self.metrics, setup.spec.name)
             )
-            for _ in range(setup.instances):
+            for number in range(setup.instances):
                 worker = Worker(
                     self._fork_server(setup.options),
                     setup.spec,
@@ -134,6 +137,7 @@ class Service:
                     setup.options,
                     scheduler,
                     load_timeout,
+                    own_cores(number, setup.instances) if setup.pin else (),
                 )
                 scheduler.add_worker(worker)
                 worker.start()

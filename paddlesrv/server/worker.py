@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -38,6 +39,8 @@ def serve(connection: socket.socket, slots: list[Slot]) -> None:
         try:
             if isinstance(message, Load):
                 started = time.perf_counter()
+                if message.cores:  # before the engine starts threads, which inherit them
+                    os.sched_setaffinity(0, message.cores)
                 engine = load_engine(message.spec, Path(message.root), message.options)
                 ignore_termination()  # libraries set handlers of their own
                 answer: Loaded | Done = Loaded(time.perf_counter() - started)

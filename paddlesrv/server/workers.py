@@ -165,6 +165,7 @@ class Worker(asyncio.Protocol):
         options: EngineOptions,
         listener: WorkerListener,
         load_timeout: float,
+        cores: tuple[int, ...] = (),
     ) -> None:
         self.id = next(_ids)
         self.pid = 0
@@ -174,7 +175,7 @@ class Worker(asyncio.Protocol):
         self.loaded: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         """Done when the first load is: seconds it took, or the error."""
         self._forkserver = forkserver
-        self._load = Load(spec, str(root), options)
+        self._load = Load(spec, str(root), options, cores)
         self._listener = listener
         self._load_timeout = load_timeout
         self._frames = FrameBuffer()

@@ -38,12 +38,19 @@ def setup(
     engine: str = "onnxruntime",
     limits: Limits = LIMITS,
     instances: int = 1,
+    pin: bool = False,
     task: Task | None = None,
 ) -> ModelSetup:
     """How to serve it; one thread, since several servers share the machine in tests."""
     options = EngineOptions(engine=engine, threads=1)  # type: ignore[arg-type]
     return ModelSetup(
-        spec=spec, root=root, task=task, options=options, instances=instances, limits=limits
+        spec=spec,
+        root=root,
+        task=task,
+        options=options,
+        instances=instances,
+        pin=pin,
+        limits=limits,
     )
 
 

@@ -22,6 +22,7 @@ from paddlesrv.errors import (
     Unavailable,
 )
 from paddlesrv.models.tensor import Tensor
+from paddlesrv.server.config import own_cores
 from paddlesrv.server.request import InferRequest, Timing
 from paddlesrv.server.scheduler import Limits
 from paddlesrv.server.service import Service
@@ -72,6 +73,28 @@ def test_everyone_gets_their_own_answer_whatever_they_were_batched_with(director
             assert batches.sum == sum(len(x) for x in inputs)
             count = sum(batches.counts)
             assert count < len(inputs), "nothing was merged"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("pin", [False, True])
+def test_pinned_instances_keep_to_their_cores_and_others_to_none(directory: Path, pin) -> None:
+    mine = os.sched_getaffinity(0)
+
+    async def main() -> None:
+        root = directory / "linear"
+        how = setup(local_spec(root, "linear"), root, instances=2, pin=pin)
+        async with serving(how) as service:
+            scheduler = service.models["linear"].scheduler
+            found = [os.sched_getaffinity(worker.pid) for worker in scheduler.workers]
+            assert len(found) == 2
+            if pin:
+                assert found == [set(own_cores(0, 2)), set(own_cores(1, 2))]
+            else:
+                assert found == [mine, mine]
+            x = rows(3)
+            answer = await infer(service, "linear", x=x)
+            np.testing.assert_allclose(answer["y"], linear.expected(x), rtol=1e-5)
 
     asyncio.run(main())
 

@@ -1,6 +1,7 @@
 """The config file: what is refused and how it says so, and that what is written reads back."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -13,17 +14,19 @@ from paddlesrv.server.config import (
     ServerConfig,
     convert_config,
     load_config,
+    own_cores,
     render_config,
 )
 
 MODELS = st.builds(
     ModelConfig,
     name=st.text(min_size=1),
-    engine=st.sampled_from(["paddle", "onnxruntime"]),
+    engine=st.sampled_from(["auto", "paddle", "onnxruntime", "openvino"]),
     device=st.sampled_from(["cpu", "gpu:0", "gpu:13"]),
     precision=st.sampled_from(["fp32", "fp16", "bf16", "int8"]),
     instances=st.integers(1, 64),
     threads=st.integers(0, 64),
+    pin=st.booleans(),
     max_batch_size=st.none() | st.integers(1, 512),
     max_delay_ms=st.floats(0, 1e6),
     max_queue=st.integers(1, 10**6),
@@ -134,3 +137,14 @@ def test_keys_of_a_pipeline_are_told_where_they_are_understood(tmp_path):
     error = refused("models: [{name: ocr}]\nrpc_port: 9998\n", tmp_path)
     assert "rpc_port" in error.message
     assert "paddlesrv serve FILE --dry-run" in error.hints[0]
+
+
+@given(st.sets(st.integers(0, 63), min_size=1), st.integers(1, 80))
+def test_instances_share_the_cores_evenly_and_use_them_all(cores, instances):
+    with mock.patch("os.sched_getaffinity", return_value=cores):
+        shares = [own_cores(number, instances) for number in range(instances)]
+    assert all(shares)
+    assert {core for share in shares for core in share} == cores
+    if instances <= len(cores):
+        assert sum(map(len, shares)) == len(cores)
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1

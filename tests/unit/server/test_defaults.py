@@ -72,7 +72,7 @@ def test_every_option_can_be_given_by_variable_and_by_the_users_file(option, her
     values = {
         "host": "'::1'", "engine": "onnxruntime", "device": "'gpu:1'", "precision": "fp16",
         "tls_cert": "server.pem", "tls_key": "server.key", "admin": "true",
-        "tensorrt": "true",
+        "tensorrt": "true", "pin": "true",
     }  # fmt: skip
     text = values.get(option.field, "7")
     by_variable = defaults(environ={option.env: text.strip("'")})
