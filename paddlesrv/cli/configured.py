@@ -27,12 +27,14 @@ class Configured(NamedTuple):
     """What is served before flags are looked at.
 
     `words` are those that say it again on a command line; `open_engine` tells that nobody has named
-    an engine; `translation` is there where the config file is the ancestor's.
+    an engine, and `said` for each model which fields files and variables set; `translation` is
+    there where the config file is the ancestor's.
     """
 
     config: ServerConfig
     words: list[str]
     open_engine: bool
+    said: list[frozenset[str]]
     translation: Translation | None = None
 
 
@@ -81,7 +83,7 @@ def configured(
         shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
     unnamed = found.origins["engine"] == "default" and (bool(models) or translation is not None)
     again = ["--config", str(config)] if config is not None else list(words)
-    return Configured(found.configuration(models), again, unnamed, translation)
+    return Configured(found.configuration(models), again, unnamed, found.said(models), translation)
 
 
 def record(translation: Translation) -> dict[str, Any]:

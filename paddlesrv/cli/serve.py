@@ -140,7 +140,8 @@ def serve(
 
         asked = with_engines(asked, shell.catalogue, shell.store)
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
-    return _Start(shell, asked, again, name, detach, base.translation, calibrate, accept).run(
+    said = [fields | running.said for fields in base.said]
+    return _Start(shell, asked, said, again, name, detach, base.translation, calibrate, accept).run(
         dry_run
     )
 
@@ -152,6 +153,7 @@ class _Start:
         self,
         shell: Shell,
         config: ServerConfig,
+        said: Sequence[frozenset[str]],
         command: str,
         name: str | None,
         detach: bool,
@@ -162,6 +164,8 @@ class _Start:
         self._shell = shell
         self._out = shell.output
         self._config = config
+        self._said = said
+        self._tuning = Tuning()
         self._command = command
         self._name = name
         self._detach = detach
@@ -178,6 +182,7 @@ class _Start:
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
+        located = self._tuned(located)
         devices = self._check_devices(located)
         if self._config.tls_cert is not None:
             from paddlesrv.server.tls import server_context
@@ -196,10 +201,26 @@ class _Start:
             claim = naming.take(self._detach)
             try:
                 self._get(absent)
+                if absent:
+                    located = self._tuned(located)
                 return self._serve(located, devices, ports, naming.name, claim)
             finally:
                 if claim is not None:
                     claim.release()
+
+    def _tuned(self, located: Sequence[Located]) -> list[Located]:
+        """The models as they were tuned, in what nobody has said."""
+        from paddlesrv.server.locate import find_local
+        from paddlesrv.tuning.serving import apply
+
+        shell = self._shell
+        found, self._tuning = apply(
+            located,
+            self._said,
+            lambda name: find_local(located, shell.catalogue, shell.store, name),
+            shell.settings.cache_dir,
+        )
+        return found
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.engines.devices import check
@@ -272,6 +293,7 @@ class _Start:
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, shell.catalogue, shell.store, name),
+            self._tuning.parts,
         )
         ready = setups(planned)
         for model, device in zip(located, devices, strict=True):
