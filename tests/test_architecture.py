@@ -41,13 +41,14 @@ ONLY_IN = {
         "engines/half_worker.py",
         "precision/static.py",
     },
+    "openvino": {"engines/openvino.py"},
     "paddle2onnx": {"engines/convert_worker.py"},
     "docker": {"deploy/image.py"},
 }
 NEVER = {"pickle", "marshal", "shelve", "dill"}
 HEAVY = (
-    "paddle", "onnxruntime", "grpc", "docker", "cv2", "numpy", "httpx", "PIL", "uvicorn",
-    "cryptography",
+    "paddle", "onnxruntime", "openvino", "grpc", "docker", "cv2", "numpy", "httpx", "PIL",
+    "uvicorn", "cryptography",
 )  # fmt: skip
 
 

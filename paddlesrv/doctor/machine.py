@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from paddlesrv.doctor.finding import Finding
-from paddlesrv.engines.devices import CAPABILITIES, ENGINES, NEEDS, Machine, describe
+from paddlesrv.engines.devices import CAPABILITIES, ENGINES, EXTRA, NEEDS, Machine, describe
 from paddlesrv.settings import Settings
 
 PYTHONS = ((3, 10), (3, 13))
@@ -40,6 +40,8 @@ def check_engines(_: Settings) -> Iterator[Finding]:
         build = machine.build(engine)
         if build is not None:
             yield Finding(group="engines", status="ok", text=f"{engine}: {build}")
+            continue
+        if engine in EXTRA:
             continue
         needed = engine == "paddle"
         yield Finding(

@@ -30,25 +30,29 @@ def load_engine(
         from paddlesrv.engines import paddle
 
         return paddle.load(spec, root, options)
-    if options.precision == "int8":
+    if options.engine == "onnxruntime" and options.precision == "int8":
         from paddlesrv.engines import onnxruntime
         from paddlesrv.engines.devices import check
         from paddlesrv.engines.quantised import quantised
 
         check(options)
         return onnxruntime.load(*quantised(spec, root), options)
-    from paddlesrv.engines import onnxruntime
-
     if spec.format in ("paddle-program", "paddle-pir"):
         from paddlesrv.engines.conversion import converted
         from paddlesrv.engines.devices import check
 
         check(options)
         spec, root = converted(spec, root, cache_dir)
+    if options.engine == "openvino":
+        from paddlesrv.engines import openvino
+
+        return openvino.load(spec, root, options)
     if options.precision == "fp16" and not options.tensorrt:  # TensorRT has a switch for it
         from paddlesrv.engines.devices import check
         from paddlesrv.engines.half import halved
 
         check(options)
         spec, root = halved(spec, root)
+    from paddlesrv.engines import onnxruntime
+
     return onnxruntime.load(spec, root, options)

@@ -13,7 +13,9 @@ from paddlesrv.models.spec import ModelSpec
 if TYPE_CHECKING:  # the command line reads options, and must not load numpy for that
     from paddlesrv.models.tensor import Tensor
 
-EngineName = Literal["paddle", "onnxruntime"]
+EngineName = Literal["paddle", "onnxruntime", "openvino"]
+EngineWish = Literal["auto", "paddle", "onnxruntime", "openvino"]
+"""What may be asked for; `auto` is whichever serves the model best here (`engines.choice`)."""
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -37,12 +39,17 @@ class ShapeRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run a network. `threads` is the number of threads inside one run."""
+    """How to run a network. `threads` is the number of threads inside one run.
+
+    `variant` names the way of paddle's (`variants.VARIANTS`) that is known to be right for the
+    network; None has paddle look for one as it loads.
+    """
 
     engine: EngineName = "paddle"
     device: Device = Device()
     precision: Precision = "fp32"
     threads: int = 1
+    variant: str | None = None
     tensorrt: bool = False
     tensorrt_shapes: tuple[ShapeRange, ...] = ()
     """With TensorRT: the shapes of inputs whose size is open. Others are made of the signature."""

@@ -5,6 +5,7 @@ Importing paddle takes seconds and hundreds of megabytes, too much for a refusal
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 from pathlib import Path
@@ -17,11 +18,13 @@ _PACKAGES: dict[EngineName, tuple[str, str, str]] = {
     # engine: package, the file in it that says how it was built, the name of its version there
     "paddle": ("paddle", "version/__init__.py", "full_version"),
     "onnxruntime": ("onnxruntime", "capi/build_and_package_info.py", "__version__"),
+    "openvino": ("openvino", "", ""),  # says its version through its library alone
 }
 _DISTRIBUTIONS: dict[EngineName, tuple[str, str]] = {
     # engine: without and with CUDA
     "paddle": ("paddlepaddle", "paddlepaddle-gpu"),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino", "openvino"),
 }
 
 
@@ -56,11 +59,20 @@ def find_build(engine: EngineName) -> Build | None:
         return None
     if spec is None or spec.origin is None:
         return None
+    if not file:
+        return Build(engine, distribution(engine, cuda=False), _distributed(engine))
     try:
         text = (Path(spec.origin).parent / file).read_text(errors="replace")
     except OSError:
         text = ""
     return parse_build(engine, text, version_name)
+
+
+def _distributed(engine: EngineName) -> str:
+    try:
+        return importlib.metadata.version(distribution(engine, cuda=False))
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def parse_build(engine: EngineName, text: str, version_name: str) -> Build:

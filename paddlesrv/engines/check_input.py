@@ -31,7 +31,7 @@ class _Sizes(NamedTuple):
 
 
 def check_input(
-    spec: ModelSpec, rows: int = 1, *, side: int = IMAGE_SIDE, steps: int = SEQUENCE
+    spec: ModelSpec, rows: int = 1, *, side: int = IMAGE_SIDE, steps: int = SEQUENCE, seed: int = 0
 ) -> dict[str, Tensor]:
     """Inputs for `rows` rows, or for as many sequences of 8 steps.
 
@@ -42,8 +42,9 @@ def check_input(
         rows: The batch.
         side: What open dimensions of pictures become, in pixels.
         steps: What all other open dimensions become.
+        seed: Of several inputs, which.
     """
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(_SEED + seed)
     sizes = _Sizes(rows, side, steps)
     image = next((_shape(t, sizes)[2:] for t in spec.inputs if len(t.shape) == 4), None)
     return {tensor.name: _tensor(tensor, sizes, random, image) for tensor in spec.inputs}

@@ -16,7 +16,9 @@ from paddlesrv.engines.builds import Build, distribution, find_build
 from paddlesrv.engines.hardware import Cpu, Gpu, Gpus, has_tensorrt, read_cpu, read_gpus
 from paddlesrv.errors import DeviceUnavailable
 
-ENGINES: tuple[EngineName, ...] = ("paddle", "onnxruntime")
+ENGINES: tuple[EngineName, ...] = ("paddle", "onnxruntime", "openvino")
+EXTRA: frozenset[EngineName] = frozenset({"openvino"})
+"""Engines that come with an extra of paddlesrv, and that nobody misses otherwise."""
 
 
 Need = Literal["calibration", "quantised"]
@@ -79,6 +81,7 @@ CAPABILITIES = (
     ),
     Capability("onnxruntime", "gpu", "fp32", tensorrt=True),
     Capability("onnxruntime", "gpu", "fp16", tensorrt=True),
+    Capability("openvino", "cpu", "fp32"),
 )  # fmt: skip
 """What can run where. A combination that no row has is refused, and the refusal names others."""
 

@@ -51,18 +51,16 @@ def preload() -> None:
     _paddle()
 
 
-def load(
-    spec: ModelSpec, root: Path, options: EngineOptions, variant: str | None = None
-) -> PaddleEngine:
+def load(spec: ModelSpec, root: Path, options: EngineOptions) -> PaddleEngine:
     """Load a ProgramDesc or PIR network.
 
-    On the CPU, a seeded input is run once to find a variant of oneDNN's passes that works.
+    On the CPU, a seeded input is run once to find a variant of oneDNN's passes that works, unless
+    the options name one that is known to be right.
 
     Args:
         spec: The model, in a Paddle format.
         root: The directory that the spec's paths start from.
-        options: Device, precision, threads.
-        variant: A name in `variants.VARIANTS` that is known to be right; no check input is run.
+        options: Device, precision, threads, variant.
 
     Raises:
         IntegrityError: a file is missing or damaged.
@@ -88,8 +86,8 @@ def load(
 
     if options.device.kind == "gpu":
         return load_variant(PLAIN)
-    if variant is not None:
-        return load_variant(VARIANTS[variant])
+    if options.variant is not None:
+        return load_variant(VARIANTS[options.variant])
     if any(tensor.lod_level for tensor in spec.inputs):
         # oneDNN's fused GRU answers a sequence differently, and wrongly, in some batches; the
         # plain kernels are as fast on networks like these.

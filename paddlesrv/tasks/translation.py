@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -28,12 +29,19 @@ _UNKNOWN = "<unk>"
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the vocabulary's special pieces are, and the longest source."""
+    """What the vocabulary's special pieces are, and the longest source.
+
+    A source is filled up with `pad_id`, which the network must mask, to a multiple of
+    `pad_to_multiple`, so that sources of unlike lengths share a batch; where there is none, only
+    those of one length do.
+    """
 
     start_id: int = 0
     end_id: int = 1
     max_tokens: int = 256
     """Pieces of a text, with its end: as many as the network was trained for."""
+    pad_id: int | None = None
+    pad_to_multiple: Annotated[int, msgspec.Meta(ge=1)] = 16
 
 
 class TranslatedText(msgspec.Struct, frozen=True):
@@ -73,7 +81,9 @@ class Translation(ModelTask[None]):
         self._escape = any(piece.startswith(("&apos;", "&quot;")) for piece in self._pieces)
 
     def pre(self, item: TaskInput, options: TaskOptions) -> tuple[dict[str, Tensor], None]:
-        """The text as ids, 1 x pieces int64, the last of which is the end.
+        """The text as ids, 1 x pieces int64: those of its pieces, the end, padding.
+
+        How much padding depends on the text alone: its answer is the same in any company.
 
         Raises:
             InvalidInput: no text, an empty one, or one of more than `max_tokens` pieces.
@@ -89,8 +99,12 @@ class Translation(ModelTask[None]):
             raise self._too_long(f"{len(pieces)} pieces of words, the limit is {limit - 1}")
         unknown = self._ids[_UNKNOWN]
         ids = [self._ids.get(piece, unknown) for piece in pieces]
-        data = np.array([[*ids, self.parameters.end_id]], np.int64)
-        return {self.input: Tensor(data)}, None
+        ids.append(self.parameters.end_id)
+        if self.parameters.pad_id is not None:
+            multiple = self.parameters.pad_to_multiple
+            length = min(-(-len(ids) // multiple) * multiple, limit)
+            ids += [self.parameters.pad_id] * (length - len(ids))
+        return {self.input: Tensor(np.array([ids], np.int64))}, None
 
     def post(
         self, outputs: Mapping[str, Tensor], state: None, options: TaskOptions

@@ -142,7 +142,7 @@ def test_a_closed_engine_says_so(form, tmp_path):
 @pytest.mark.parametrize("form", ["pir", "program"])
 def test_every_variant_of_paddle_gives_the_known_answer(form, variant, tmp_path):
     spec = model(form, tmp_path)
-    engine = paddle.load(spec, tmp_path, EngineOptions(threads=2), variant=variant)
+    engine = paddle.load(spec, tmp_path, EngineOptions(threads=2, variant=variant))
     np.testing.assert_allclose(answer(engine, ROWS), linear.expected(ROWS), rtol=1e-5, atol=1e-5)
 
 

@@ -1,0 +1,391 @@
+"""The process of a trial: loads candidates, compares their answers, times them in turns.
+
+Reads a `trial.Request` from standard input, and writes a `trial.Report` to the file that it names,
+at every step: what is written when it dies is what is known.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from paddlesrv.engines import load_engine
+from paddlesrv.engines.base import Engine, EngineOptions
+from paddlesrv.engines.candidates import Candidate, Evidence, Timing, Way
+from paddlesrv.engines.check_input import check_input
+from paddlesrv.engines.trial import Report, Request
+from paddlesrv.engines.variants import difference
+from paddlesrv.errors import EngineError, PaddlesrvError
+from paddlesrv.isolated import die_with
+from paddlesrv.models.spec import ModelSpec
+from paddlesrv.models.tensor import Tensor
+
+Answers = Mapping[str, Tensor]
+
+_SIDES = (96, 224, 320, 640)
+"""Pixels of pictures whose size a model leaves open, until one suits it."""
+_TIMED_SIDE = 320
+_TIMED_STEPS = 32
+_ALONE = 3
+_SLOW_SECONDS = 0.5
+"""A reference that takes longer is asked fewer questions."""
+_HOPELESS = 3.0
+"""A candidate that takes so many times as long as the fastest is not timed again."""
+_SMALL_SECONDS = 0.02
+"""Only networks that run in less may gain from fewer threads than there are."""
+_ROUNDS = (3, 9)
+_SAMPLE_SECONDS = 0.03
+_SPIN_SECONDS = 0.2
+"""So long OpenMP's threads keep cores busy after a run of paddle's (KMP_BLOCKTIME's default)."""
+
+
+def main() -> None:
+    """Do what standard input asks."""
+    die_with(int(sys.argv[1]))
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    trial = _Trial(request)
+    if trial.compare():
+        trial.measure()
+    trial.end()
+
+
+class _Runner:
+    """A loaded candidate with its number of threads, and the seconds of its samples by rows."""
+
+    def __init__(self, candidate: Candidate, threads: int, engine: Engine) -> None:
+        self.way = Way(candidate, threads)
+        self.engine = engine
+        self.first: dict[int, float] = {}
+        self.samples: dict[int, list[float]] = {}
+
+    def look(self, rows: int, inputs: Answers) -> float:
+        """The seconds of a second run, the first one being for preparations."""
+        self.engine.run(inputs)
+        self.first[rows] = self._run(inputs, 1)
+        return self.first[rows]
+
+    def sample(self, rows: int, inputs: Answers) -> None:
+        """The mean of as many runs as a clock can tell apart, after one to get warm."""
+        runs = min(200, max(1, math.ceil(_SAMPLE_SECONDS / max(self.first[rows], 1e-6))))
+        self.engine.run(inputs)
+        self.samples.setdefault(rows, []).append(self._run(inputs, runs))
+
+    def timings(self) -> list[Timing]:
+        """The median of each batch's samples, or the first look at it."""
+        return [
+            Timing(
+                threads=self.way.threads,
+                rows=rows,
+                seconds=statistics.median(self.samples.get(rows) or [first]),
+                rounds=len(self.samples.get(rows, ())) or 1,
+            )
+            for rows, first in self.first.items()
+        ]
+
+    def _run(self, inputs: Answers, runs: int) -> float:
+        began = time.perf_counter()
+        for _ in range(runs):
+            self.engine.run(inputs)
+        return (time.perf_counter() - began) / runs
+
+
+class _Trial:
+    """The steps of one trial, and what they found so far."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._spec = request.spec
+        self._threads = request.wanted.thread_counts
+        self._report = Report(rows=request.rows)
+        self._found: dict[Candidate, Evidence] = {}
+        self._runners: list[_Runner] = []
+        self._questions: _Questions | None = None
+
+    def compare(self) -> bool:
+        """Ask every candidate the same; whether there is one to be trusted."""
+        for candidate in self._request.candidates:
+            if self._is_needless(candidate):
+                continue
+            self._at(candidate)
+            try:
+                engine = self._load(candidate, self._threads[0])
+                if self._questions is None:
+                    self._questions = _Questions.of(self._spec, engine, self._request)
+                found = self._questions.difference(engine)
+            except PaddlesrvError as error:
+                self._note(Evidence(candidate=candidate, refused=error.message))
+                if self._questions is None:
+                    self._say(unsuited=error.message)
+                    return False
+                continue
+            self._judge(candidate, found)
+            if self._found[candidate].refused is None:
+                self._runners.append(_Runner(candidate, self._threads[0], engine))
+            else:
+                engine.close()
+        assert self._questions is not None
+        self._say(usual=self._usual(), rows=self._questions.rows)
+        return True
+
+    def measure(self) -> None:
+        """Time those that agree: all a little, the fast ones well."""
+        assert self._questions is not None
+        inputs = self._questions.timed
+        usual = self._usual()
+        self._look(self._runners, 1)
+        self._drop_hopeless(usual, 1)
+        if len(self._threads) > 1 and min(r.first[1] for r in self._runners) < _SMALL_SECONDS:
+            self._look(self._with_fewer_threads(), 1)
+            self._drop_hopeless(usual, 1)
+        for rows in self._questions.rows[1:]:
+            self._look(self._runners, rows)
+        for rows in self._questions.rows:
+            self._sample(rows, inputs[rows], self._request.seconds / len(self._questions.rows))
+
+    def end(self) -> None:
+        """All is said."""
+        self._say(current=None, done=True)
+
+    def _is_needless(self, candidate: Candidate) -> bool:
+        """Whether it is only for the case that another of paddle's variants is wrong."""
+        first = self._request.candidates[0]
+        return candidate.engine == "paddle" and any(
+            runner.way.candidate.engine == "paddle" and runner.way.candidate != first
+            for runner in self._runners
+        )
+
+    def _usual(self) -> Way:
+        """What paddle would run by itself; the only engine's only way else."""
+        first = self._request.candidates[0]
+        found = [runner.way for runner in self._runners]
+        fast = [w for w in found if w.candidate.engine == "paddle" and w.candidate != first]
+        return (fast or [Way(first, self._threads[0])])[0]
+
+    def _load(self, candidate: Candidate, threads: int) -> Engine:
+        wanted = self._request.wanted
+        options = EngineOptions(
+            engine=candidate.engine,
+            device=wanted.device,
+            precision=wanted.precision,
+            threads=threads,
+            variant=candidate.variant,
+        )
+        converted = Path(self._request.converted)
+        return load_engine(self._spec, Path(self._request.root), options, cache_dir=converted)
+
+    def _judge(self, candidate: Candidate, found: float) -> None:
+        refused = None
+        if not found <= self._request.tolerance:
+            refused = f"it answers differently than {self._request.candidates[0]}"
+        known = found if math.isfinite(found) else None
+        self._note(Evidence(candidate=candidate, refused=refused, difference=known))
+
+    def _with_fewer_threads(self) -> list[_Runner]:
+        assert self._questions is not None
+        more = []
+        for runner in list(self._runners):
+            candidate = runner.way.candidate
+            self._at(candidate)
+            for threads in self._threads[1:]:
+                engine = self._load(candidate, threads)
+                if self._questions.difference(engine) <= self._request.tolerance:
+                    more.append(_Runner(candidate, threads, engine))
+        self._runners += more
+        return more
+
+    def _look(self, runners: Sequence[_Runner], rows: int) -> None:
+        assert self._questions is not None
+        for runner in runners:
+            self._at(runner.way.candidate)
+            runner.look(rows, self._questions.timed[rows])
+            self._settle(runner)
+        self._note_timings()
+
+    def _drop_hopeless(self, usual: Way, rows: int) -> None:
+        best = min(runner.first[rows] for runner in self._runners)
+        for runner in list(self._runners):
+            if runner.first[rows] > _HOPELESS * best and runner.way != usual:
+                self._runners.remove(runner)
+                runner.engine.close()
+
+    def _sample(self, rows: int, inputs: Answers, seconds: float) -> None:
+        least, most = _ROUNDS
+        until = time.perf_counter() + seconds
+        for number in range(most):
+            if number >= least and time.perf_counter() > until:
+                break
+            turn = number % len(self._runners)
+            for runner in (*self._runners[turn:], *self._runners[:turn]):
+                self._at(runner.way.candidate, write=number == 0)
+                runner.sample(rows, inputs)
+                self._settle(runner)
+            self._note_timings()
+
+    def _settle(self, runner: _Runner) -> None:
+        if runner.way.candidate.engine == "paddle" and runner.way.threads > 1:
+            time.sleep(_SPIN_SECONDS)
+
+    def _note_timings(self) -> None:
+        timed: dict[Candidate, dict[tuple[int, int], Timing]] = {}
+        for runner in self._runners:
+            known = timed.setdefault(runner.way.candidate, {})
+            for old in self._found[runner.way.candidate].timings:
+                known.setdefault((old.threads, old.rows), old)
+            known |= {(t.threads, t.rows): t for t in runner.timings()}
+        for candidate, known in timed.items():
+            self._found[candidate] = msgspec.structs.replace(
+                self._found[candidate], timings=tuple(known.values())
+            )
+        self._say()
+
+    def _note(self, evidence: Evidence) -> None:
+        self._found[evidence.candidate] = evidence
+        self._say()
+
+    def _at(self, candidate: Candidate, *, write: bool = True) -> None:
+        if write:
+            self._say(current=candidate)
+
+    def _say(self, **changed: object) -> None:
+        evidence = tuple(self._found.values())
+        self._report = msgspec.structs.replace(self._report, evidence=evidence, **changed)
+        path = Path(self._request.report)
+        partial = path.with_suffix(".part")
+        partial.write_bytes(msgspec.json.encode(self._report))
+        partial.replace(path)
+
+
+class _Questions:
+    """What every candidate is asked, what the reference answers, and what they are timed with.
+
+    `together` is all rows of `alone` in one batch; `rows` the batches that the network takes.
+    """
+
+    def __init__(
+        self,
+        alone: Sequence[Answers],
+        together: Answers | None,
+        timed: Mapping[int, Answers],
+        reference: Engine,
+    ) -> None:
+        self._alone = alone
+        self._together = together
+        self.timed = timed
+        self.rows = tuple(timed)
+        self._truth = [reference.run(inputs) for inputs in alone]
+        self._whole = reference.run(together) if together is not None else None
+        self._large = reference.run(timed[1])
+        # A network may mix its rows by itself; what it is made of cannot be blamed for that.
+        self._divides = self._whole is not None and _apart(self._whole, self._truth) <= 1e-3
+
+    @classmethod
+    def of(cls, spec: ModelSpec, reference: Engine, request: Request) -> _Questions:
+        """Questions that suit the reference.
+
+        Raises:
+            EngineError: it fails on all of them, or answers numbers that are none.
+        """
+        side, seconds = _suitable(spec, reference)
+        count = _ALONE if seconds < _SLOW_SECONDS else 2
+        alone = [check_input(spec, side=side, seed=seed) for seed in range(count)]
+        timed = {1: _timed(spec, reference, 1, side)}
+        together: Answers | None = None
+        if len(request.rows) > 1 and _takes_batches(spec):
+            together = _joined(alone)
+            largest = request.rows[-1]
+            try:
+                reference.run(together)
+                timed[largest] = _timed(spec, reference, largest, side)
+            except EngineError:  # its batch is fixed, whatever its shapes say
+                together = None
+                timed = {1: timed[1]}
+        return cls(alone, together, timed, reference)
+
+    def difference(self, engine: Engine) -> float:
+        """The largest difference of an engine's answers to the reference's, row by row as well.
+
+        Raises:
+            EngineError: it fails on one of them.
+        """
+        alone = [engine.run(inputs) for inputs in self._alone]
+        found = [_differs(mine, its) for mine, its in zip(alone, self._truth, strict=True)]
+        found.append(_differs(engine.run(self.timed[1]), self._large))
+        if self._together is not None and self._whole is not None:
+            whole = engine.run(self._together)
+            found.append(_differs(whole, self._whole))
+            if self._divides:
+                found.append(_apart(whole, alone))
+        return max(found)
+
+
+def _suitable(spec: ModelSpec, reference: Engine) -> tuple[int, float]:
+    """The side of pictures that the reference takes, and the seconds of a run with it."""
+    failure: EngineError | None = None
+    for side in _SIDES:
+        inputs = check_input(spec, side=side)
+        try:
+            reference.run(inputs)
+            began = time.perf_counter()
+            answers = reference.run(inputs)
+        except EngineError as error:
+            failure = error
+            continue
+        if all(_is_finite(tensor) for tensor in answers.values()):
+            return side, time.perf_counter() - began
+        failure = EngineError("the answers to it are no finite numbers")
+    assert failure is not None
+    raise failure
+
+
+def _timed(spec: ModelSpec, reference: Engine, rows: int, side: int) -> Answers:
+    """Inputs of a size as serving sees it, or the smaller ones if the network takes no others."""
+    larger = check_input(spec, rows, side=max(side, _TIMED_SIDE), steps=_TIMED_STEPS)
+    try:
+        reference.run(larger)
+    except EngineError:
+        return check_input(spec, rows, side=side)
+    return larger
+
+
+def _takes_batches(spec: ModelSpec) -> bool:
+    return spec.max_batch_size > 1 and all(t.shape and t.shape[0] < 0 for t in spec.inputs)
+
+
+def _joined(parts: Sequence[Answers]) -> dict[str, Tensor]:
+    return {name: Tensor(np.concatenate([part[name].data for part in parts])) for name in parts[0]}
+
+
+def _apart(whole: Answers, alone: Sequence[Answers]) -> float:
+    """A batch's answers against those of its rows alone; infinite if they do not divide."""
+    try:
+        return _differs(whole, _joined(alone))
+    except ValueError:  # no first dimension, or others differ
+        return float("inf")
+
+
+def _differs(found: Answers, expected: Answers) -> float:
+    """As `variants.difference`; texts and integers are equal or infinitely different."""
+    if found.keys() != expected.keys():
+        return float("inf")
+    numbers: dict[str, Tensor] = {}
+    for name, tensor in expected.items():
+        if tensor.data.dtype.kind == "f":
+            numbers[name] = tensor
+        elif not np.array_equal(found[name].data, tensor.data):
+            return float("inf")
+    return difference({name: found[name] for name in numbers}, numbers)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return tensor.data.dtype.kind != "f" or bool(np.isfinite(tensor.data).all())
+
+
+if __name__ == "__main__":
+    main()
