@@ -26,12 +26,13 @@ _OLD_CONFIG = Path("config.yml")
 class Configured(NamedTuple):
     """What is served before flags are looked at.
 
-    `words` are those that say it again on a command line; `translation` is there where the config
-    file is the ancestor's.
+    `words` are those that say it again on a command line; `said` has for each model the fields that
+    files and variables set; `translation` is there where the config file is the ancestor's.
     """
 
     config: ServerConfig
     words: list[str]
+    said: list[frozenset[str]]
     translation: Translation | None = None
 
 
@@ -79,7 +80,7 @@ def configured(
         # Nobody named the file: it must not decide unseen where the server listens.
         shell.output.note(f"from ./{PROJECT_FILE}: {', '.join(decided)}")
     again = ["--config", str(config)] if config is not None else list(words)
-    return Configured(found.configuration(models), again, translation)
+    return Configured(found.configuration(models), again, found.said(models), translation)
 
 
 def record(translation: Translation) -> dict[str, Any]:

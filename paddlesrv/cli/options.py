@@ -163,6 +163,12 @@ class Running:
         }
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def said(self) -> frozenset[str]:
+        """The fields of a `ModelConfig` that were given."""
+        device = {"device"} if self.cpu or self.gpu is not None else set()
+        return frozenset(self.fields().keys() | device)
+
     def applied(self, models: Sequence[ModelConfig]) -> tuple[ModelConfig, ...]:
         """The models with these flags over what they had.
 

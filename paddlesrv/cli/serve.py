@@ -141,7 +141,8 @@ def serve(
     )
     asked = limits.applied(replace(base.config, models=running.applied(base.config.models)))
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
-    return _Start(shell, asked, again, name, detach, base.translation, calibrate, accept).run(
+    said = [fields | running.said for fields in base.said]
+    return _Start(shell, asked, said, again, name, detach, base.translation, calibrate, accept).run(
         dry_run
     )
 
@@ -153,6 +154,7 @@ class _Start:
         self,
         shell: Shell,
         config: ServerConfig,
+        said: Sequence[frozenset[str]],
         command: str,
         name: str | None,
         detach: bool,
@@ -163,6 +165,8 @@ class _Start:
         self._shell = shell
         self._out = shell.output
         self._config = config
+        self._said = said
+        self._tuning = Tuning()
         self._command = command
         self._name = name
         self._detach = detach
@@ -179,6 +183,7 @@ class _Start:
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
+        located = self._tuned(located)
         devices = self._check_devices(located)
         if self._config.tls_cert is not None:
             from paddlesrv.server.tls import server_context
@@ -197,10 +202,26 @@ class _Start:
             claim = naming.take(self._detach)
             try:
                 self._get(absent)
+                if absent:
+                    located = self._tuned(located)
                 return self._serve(located, devices, ports, naming.name, claim)
             finally:
                 if claim is not None:
                     claim.release()
+
+    def _tuned(self, located: Sequence[Located]) -> list[Located]:
+        """The models as they were tuned, in what nobody has said."""
+        from paddlesrv.server.locate import find_local
+        from paddlesrv.tuning.serving import apply
+
+        shell = self._shell
+        found, self._tuning = apply(
+            located,
+            self._said,
+            lambda name: find_local(located, shell.catalogue, shell.store, name),
+            shell.settings.cache_dir,
+        )
+        return found
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.server.deciding import check_device
@@ -278,6 +299,7 @@ class _Start:
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, shell.catalogue, shell.store, name),
+            self._tuning.parts,
         )
         decided = self._decide(planned)
         ready = setups(planned, decided.options)

@@ -139,13 +139,28 @@ class Defaults(msgspec.Struct, frozen=True):
         Raises:
             UsageError: no model is named and the file has none, or a value does not fit.
         """
-        listed = {model.get("name"): model for model in self.models}
-        chosen = [listed.get(name, {"name": name}) for name in names] or list(self.models)
+        chosen = self._chosen(names)
         models = [{**self._model_values, **model, **self._forced} for model in chosen]
         if not models and self.file is not None:
             return convert_config(self.file.data, str(self.file.path), self.file.lines)
         own = {name: value for name, value in self.values.items() if _SCOPES[name] == "server"}
         return convert_config({"models": models, **own}, "the defaults")
+
+    def said(self, names: Iterable[str] = ()) -> list[frozenset[str]]:
+        """For each of the models of `configuration`, the fields that a file or a variable sets."""
+        everywhere = {
+            field
+            for field, origin in self.origins.items()
+            if origin != "default" and _SCOPES[field] == "model"
+        }
+        return [
+            frozenset(everywhere | (model.keys() & _SCOPES.keys())) for model in self._chosen(names)
+        ]
+
+    def _chosen(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """The models named, as the config file has them if it does; or else all that it has."""
+        listed = {model.get("name"): model for model in self.models}
+        return [listed.get(name, {"name": name}) for name in names] or list(self.models)
 
     def decided_by_file(self, names: Iterable[str]) -> list[str]:
         """What the config file says of a server of these models, as words for a person."""

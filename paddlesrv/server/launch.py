@@ -28,12 +28,14 @@ class LocalModel:
 
 
 def plan(
-    configs: Sequence[ModelConfig], find: Callable[[str], LocalModel]
+    configs: Sequence[ModelConfig],
+    find: Callable[[str], LocalModel],
+    parts: Mapping[str, ModelConfig] | None = None,
 ) -> list[tuple[ModelConfig, LocalModel]]:
     """The models to start, in order: components before the models that need them.
 
-    A component that is configured itself keeps its own configuration; otherwise it takes that of
-    the model that needs it.
+    A component that is configured itself keeps its own configuration; otherwise it takes the one
+    in `parts`, or that of the model that needs it.
     """
     found = [(config, find(config.name)) for config in configs]
     planned: dict[str, tuple[ModelConfig, LocalModel]] = {}
@@ -41,12 +43,15 @@ def plan(
     for config, model in found:
         for component in model.spec.components.values():
             if component not in planned:
-                inherited = msgspec.structs.replace(
-                    config, name=component, max_batch_size=None, tensorrt_shapes=()
-                )
+                inherited = (parts or {}).get(component) or component_config(config, component)
                 planned[component] = own.get(component) or (inherited, find(component))
         planned.setdefault(model.spec.name, (config, model))
     return list(planned.values())
+
+
+def component_config(whole: ModelConfig, component: str) -> ModelConfig:
+    """How a component runs that nobody configures: as the model that needs it."""
+    return msgspec.structs.replace(whole, name=component, max_batch_size=None, tensorrt_shapes=())
 
 
 def setups(

@@ -1,0 +1,145 @@
+"""`tune`: each network of a model in its turn, while what is asked is the model itself.
+
+A pipeline has no workers of its own: its networks are tuned one after the other under its load,
+each with what was found for those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import uvloop
+
+from paddlesrv.server.config import ModelConfig, usable_cores
+from paddlesrv.server.launch import LocalModel
+from paddlesrv.tasks.base import TaskInput
+from paddlesrv.tuning.candidates import Candidate, Way, candidates
+from paddlesrv.tuning.record import Place, Tuned, forget, keep
+from paddlesrv.tuning.search import Bench, Found, Search, Watch, Wishes
+from paddlesrv.tuning.trial import Load, Stand, as_candidate
+
+Make = Callable[[Load, str, Mapping[str, Candidate]], Bench]
+"""Makes a bench for a network: `Stand`, or what stands in for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be tried for one network, the default first."""
+
+    config: ModelConfig
+    model: LocalModel
+    candidates: tuple[Candidate, ...]
+
+
+def plan(
+    planned: Sequence[tuple[ModelConfig, LocalModel]],
+    ways: Callable[[LocalModel], Sequence[Way]],
+    wishes: Wishes,
+    cores: int | None = None,
+) -> list[Plan]:
+    """What is to be tried for every network among the planned models, in their order."""
+    made = []
+    for config, model in planned:
+        if model.spec.format == "pipeline":
+            continue
+        tried = candidates(
+            ways(model),
+            as_candidate(config, model),
+            objective=wishes.objective,
+            cores=cores or usable_cores(),
+            max_rows=model.spec.max_batch_size,
+            concurrency=wishes.concurrency,
+        )
+        made.append(Plan(config=config, model=model, candidates=tried))
+    return made
+
+
+def tune(
+    planned: Sequence[tuple[ModelConfig, LocalModel]],
+    plans: Sequence[Plan],
+    wishes: Wishes,
+    budget: float,
+    watch: Callable[[Plan], Watch],
+    *,
+    item: TaskInput | None = None,
+    make: Make = Stand,
+) -> list[tuple[Plan, Found]]:
+    """Search for the best way to serve each network; nothing is written down.
+
+    Args:
+        planned: The models in the order in which they start; the last one is asked.
+        plans: What is to be tried, from `plan`.
+        wishes: What is wanted.
+        budget: Seconds for all of it.
+        watch: Makes who is told of a network's search.
+        item: What is asked; None: the task's example.
+        make: Makes where candidates are tried.
+
+    Raises:
+        PaddlesrvError: the model cannot be served, or does not answer what is asked.
+    """
+    return uvloop.run(_tune(planned, plans, wishes, budget, watch, item, make))
+
+
+async def _tune(
+    planned: Sequence[tuple[ModelConfig, LocalModel]],
+    plans: Sequence[Plan],
+    wishes: Wishes,
+    budget: float,
+    watch: Callable[[Plan], Watch],
+    item: TaskInput | None,
+    make: Make,
+) -> list[tuple[Plan, Found]]:
+    load = Load(
+        models=tuple(planned),
+        target=planned[-1][1].spec.name,
+        item=item,
+        concurrency=wishes.concurrency,
+    )
+    chosen: dict[str, Candidate] = {}
+    found: list[tuple[Plan, Found]] = []
+    for number, each in enumerate(plans):
+        name = each.model.spec.name
+        share = (budget - sum(one.seconds for _, one in found)) / (len(plans) - number)
+
+        def bench(name: str = name) -> Bench:
+            return make(load, name, {k: v for k, v in chosen.items() if k != name})
+
+        verdict = await Search(each.candidates, wishes, share, bench, watch(each)).run()
+        found.append((each, verdict))
+        if verdict.best is not None:
+            chosen[name] = verdict.best
+    return found
+
+
+def write(plan: Plan, found: Found, wishes: Wishes, target: str, cache_dir: Path) -> Path | None:
+    """Keep the verdict on a network: a record if the default was beaten, else none any more.
+
+    Returns:
+        The record, or None where the default stays.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
+    if found.best is None or found.best == found.default:
+        forget(plan.model, cache_dir)
+        return None
+    record = Tuned(
+        model=plan.model.spec.name,
+        target=target,
+        device=plan.config.device,
+        place=Place.here(plan.config.device),
+        wishes=wishes,
+        chosen=found.best,
+        default=found.default,
+        gain=found.gain,
+        noise=found.noise,
+        why=found.why,
+        table=found.table,
+        when=datetime.now(timezone.utc),
+        seconds=found.seconds,
+    )
+    return keep(record, plan.model, cache_dir)
