@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,13 @@ class Engines:
 
     @classmethod
     def of(
-        cls, model: str, planned: Sequence[tuple[ModelConfig, LocalModel]], decided: Decisions
+        cls,
+        model: str,
+        planned: Sequence[tuple[ModelConfig, LocalModel]],
+        decided: Decisions,
+        undecided: Collection[str] = (),
     ) -> Engines:
-        """Those of a planned model and its components."""
+        """Those of a planned model and its components; some may be undecided yet."""
         specs = {each.spec.name: each.spec for _, each in planned}
         parts = [specs[name] for name in (*specs[model].components.values(), model)]
         names: dict[str, str | None] = {}
@@ -40,9 +44,16 @@ class Engines:
         for spec in parts:
             if spec.format != "pipeline":
                 choice = decided.choices.get(spec.name)
-                names[spec.name] = decided.options[spec.name].engine
-                texts[spec.name] = choice.short if choice else decided.options[spec.name].engine
+                engine = decided.options[spec.name].engine
+                names[spec.name] = None if spec.name in undecided else engine
+                texts[spec.name] = choice.short if choice else engine
         return cls(names, texts)
+
+    @classmethod
+    def named(cls, config: ModelConfig) -> Engines:
+        """Those of a model that is not here."""
+        engine = None if config.engine == "auto" else config.engine
+        return cls({config.name: engine}, {config.name: engine} if engine else {})
 
     @property
     def short(self) -> str:

@@ -14,7 +14,7 @@ from paddlesrv.errors import Busy, PaddlesrvError
 
 if TYPE_CHECKING:
     from paddlesrv.engines.base import EngineOptions
-    from paddlesrv.server.config import ServerConfig
+    from paddlesrv.server.config import ModelConfig, ServerConfig
     from paddlesrv.server.locate import Located
     from paddlesrv.server.ports import Ports
     from paddlesrv.server.records import Claim, ServerRecord
@@ -97,6 +97,7 @@ def start_detached(
     shell: Shell,
     config: ServerConfig,
     located: Sequence[Located],
+    parts: Mapping[str, ModelConfig],
     options: Mapping[str, EngineOptions],
     record: ServerRecord,
     ports: Ports,
@@ -124,6 +125,7 @@ def start_detached(
         settings=shell.settings,
         config=replace(config, models=models),
         record=record,
+        parts=dict(parts),
         options=dict(options),
         grpc=ports.grpc,
         verbose=shell.flags.verbose,

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from paddlesrv.cli import options
 from paddlesrv.cli.command import command
 from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
+from paddlesrv.cli.serve_told import Told
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import Busy
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from paddlesrv.server.records import Claim, ServerRecord
     from paddlesrv.server.run import Started
     from paddlesrv.server.service import ModelSetup
+    from paddlesrv.tuning.serving import Tuning
 
 PANEL = "Serving"
 
@@ -166,7 +168,7 @@ class _Start:
         self._out = shell.output
         self._config = config
         self._said = said
-        self._tuning = Tuning()
+        self._told = Told(shell)
         self._command = command
         self._name = name
         self._detach = detach
@@ -183,7 +185,7 @@ class _Start:
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
-        located = self._tuned(located)
+        located, tuning = self._tuned(located)
         devices = self._check_devices(located)
         if self._config.tls_cert is not None:
             from paddlesrv.server.tls import server_context
@@ -197,31 +199,34 @@ class _Start:
                 naming.look()
                 if not absent and self._calibration is None:
                     self._quantise(located)
-                self._tell_plan(located, absent, devices, naming.name)
+                engines = self._known_engines(located, absent, tuning)
+                self._told.plan(
+                    self._config, located, absent, devices, naming.name, engines, tuning,
+                    self._translation,
+                )  # fmt: skip
                 return 0
             claim = naming.take(self._detach)
             try:
                 self._get(absent)
                 if absent:
-                    located = self._tuned(located)
-                return self._serve(located, devices, ports, naming.name, claim)
+                    located, tuning = self._tuned(located)
+                return self._serve(located, tuning, devices, ports, naming.name, claim)
             finally:
                 if claim is not None:
                     claim.release()
 
-    def _tuned(self, located: Sequence[Located]) -> list[Located]:
+    def _tuned(self, located: Sequence[Located]) -> tuple[list[Located], Tuning]:
         """The models as they were tuned, in what nobody has said."""
-        from paddlesrv.server.locate import find_local
         from paddlesrv.tuning.serving import apply
 
+        return apply(located, self._said, self._find(located), self._shell.settings.cache_dir)
+
+    def _find(self, located: Sequence[Located]) -> Callable[[str], LocalModel]:
+        """Looks up a model that is here, by its own name."""
+        from paddlesrv.server.locate import find_local
+
         shell = self._shell
-        found, self._tuning = apply(
-            located,
-            self._said,
-            lambda name: find_local(located, shell.catalogue, shell.store, name),
-            shell.settings.cache_dir,
-        )
-        return found
+        return lambda name: find_local(located, shell.catalogue, shell.store, name)
 
     def _check_devices(self, located: Sequence[Located]) -> list[DeviceInfo]:
         from paddlesrv.server.deciding import check_device
@@ -264,12 +269,10 @@ class _Start:
         if not (int8 or self._calibration or self._accept):
             return
         from paddlesrv.precision.serving import ensure_quantised
-        from paddlesrv.server.locate import find_local
 
-        shell = self._shell
         reports = ensure_quantised(
             configs,
-            lambda name: find_local(located, shell.catalogue, shell.store, name),
+            self._find(located),
             self._calibration,
             self._out.note,
             accept=self._accept,
@@ -281,6 +284,7 @@ class _Start:
     def _serve(
         self,
         located: Sequence[Located],
+        tuning: Tuning,
         devices: Sequence[DeviceInfo],
         ports: Ports,
         name: str,
@@ -290,30 +294,27 @@ class _Start:
 
         from paddlesrv.cli.choices import Engines
         from paddlesrv.server.launch import plan, setups
-        from paddlesrv.server.locate import find_local
         from paddlesrv.server.logfile import log_path
         from paddlesrv.server.registration import describe
 
         shell = self._shell
         self._quantise(located)
-        planned = plan(
-            [model.config for model in located],
-            lambda name: find_local(located, shell.catalogue, shell.store, name),
-            self._tuning.parts,
-        )
-        decided = self._decide(planned)
+        configs = [model.config for model in located]
+        planned = plan(configs, self._find(located), tuning.parts)
+        decided = self._decide(planned, tuning)
         ready = setups(planned, decided.options)
         for model, device in zip(located, devices, strict=True):
-            self._tell_model(model, device, Engines.of(model.config.name, planned, decided))
+            self._told.model(model, device, Engines.of(model.config.name, planned, decided))
+        self._told.tuning(tuning)
         config = replace(self._config, models=tuple(model.config for model in located))
         log = log_path(shell.settings.state_dir, name) if self._detach else None
         record = describe(name, config, planned, ports, shown_command(shell.argv), log)
         if self._detach:
             assert claim is not None, "a server without a record is not detached"
             record, started = start_detached(
-                shell, config, located, decided.options, record, ports, claim
+                shell, config, located, tuning.parts, decided.options, record, ports, claim
             )
-            self._tell_ready(located, started, record)
+            self._told.ready(located, started, record, time.monotonic() - self._began)
             return 0
         return self._serve_here(config, ready, located, record, ports, claim)
 
@@ -335,7 +336,7 @@ class _Start:
 
         def announce(started: Started) -> None:
             registration.enter("ready")
-            self._tell_ready(located, started, record)
+            self._told.ready(located, started, record, time.monotonic() - self._began)
 
         registration.enter("starting")
         shelf = StoreShelf(config, self._shell.catalogue, self._shell.store)
@@ -343,147 +344,44 @@ class _Start:
             config, models, ports, announce, lambda: registration.enter("stopping"), shelf
         )
 
-    def _decide(self, planned: Sequence[tuple[ModelConfig, LocalModel]]) -> Decisions:
+    def _decide(
+        self, planned: Sequence[tuple[ModelConfig, LocalModel]], tuning: Tuning
+    ) -> Decisions:
         """The engine of each network, tried where that was never done."""
         from paddlesrv.server.deciding import decide
 
-        shell = self._shell
-        decided = decide(
+        settings = self._shell.settings
+        return decide(
             planned,
-            shell.settings.cache_dir,
-            limit_seconds=shell.settings.choice_seconds,
+            settings.cache_dir,
+            limit_seconds=settings.choice_seconds,
             watch=lambda text: self._out.note(f"engine   {text}"),
+            variants=tuning.variants,
         )
-        return decided
 
-    def _tell_model(self, model: Located, device: DeviceInfo, engines: Engines) -> None:
-        self._out.note(f"model    {self._place(model)}")
-        self._out.note(f"device   {device_line(model, device, engines.short)}")
-        for line in engines.lines:
-            self._out.note(line)
-
-    def _place(self, model: Located) -> str:
-        if model.directory is not None:
-            return str(model.directory)
-        installed = self._shell.store.installed(model.config.name)
-        return str(installed.path) if installed is not None else model.config.name
-
-    def _tell_ready(
-        self, located: Sequence[Located], started: Started, record: ServerRecord
-    ) -> None:
-        seconds = time.monotonic() - self._began
-        names = [model.config.name for model in located]
-        url = started.url
-
-        def human() -> None:
-            out = self._out
-            out.note(f"loaded   in {started.load_seconds:.1f} s, sha256 ok")
-            out.note(f"warm-up  in {started.warm_up_seconds:.1f} s")
-            out.line(f"serving  {url}   HTTP, gRPC and bRPC on one port")
-            out.line(
-                "         " + " · ".join([*_routes(located[0]), "docs /docs", "metrics /metrics"])
-            )
-            if record.detached:
-                out.line(f"name     {record.name}   (pid {record.pid})")
-                out.line(f"logs     paddlesrv logs {record.name} -f")
-                out.line(f"stop     paddlesrv stop {record.name}")
-            end = "" if record.detached else "   (Ctrl-C stops)"
-            told = f"ready in {seconds:.1f} s as {record.name}; {self._try(located[0], url)}{end}"
-            out.line(told, "green")
-
-        answer = {
-            "name": record.name,
-            "pid": record.pid,
-            "url": url,
-            "models": names,
-            "log": record.log,
-            "ready_seconds": round(seconds, 3),
-        }
-        self._out.answer(answer, names=[record.name if record.detached else url], human=human)
-
-    def _try(self, model: Located, url: str) -> str:
-        from paddlesrv.cli.inputs import example_input
-
-        if model.task is None:
-            return f"try: curl {url}/v2/models/{model.config.name}"
-        asked = shlex.quote(model.asked)
-        return f"try: paddlesrv predict {asked} {example_input(model.task)} --url {url}"
-
-    def _engines(self, model: Located, missing: bool) -> Engines:
-        """The engines that would serve a model, as far as that is known already."""
+    def _known_engines(
+        self, located: Sequence[Located], missing: Sequence[str], tuning: Tuning
+    ) -> dict[str, Engines]:
+        """The engines that would serve each model, as far as that is known already."""
         from paddlesrv.cli.choices import Engines
         from paddlesrv.server.deciding import decide
         from paddlesrv.server.launch import plan
-        from paddlesrv.server.locate import find_local
 
-        name, shell = model.config.name, self._shell
-        if missing:
-            known = model.config.engine if model.config.engine != "auto" else None
-            return Engines({name: known}, {name: known} if known else {})
-        planned = plan(
-            [model.config], lambda part: find_local([model], shell.catalogue, shell.store, part)
-        )
-        decided = decide(planned, shell.settings.cache_dir, limit_seconds=0)
-        engines = Engines.of(name, planned, decided)
-        if shell.settings.choice_seconds:
-            for network, choice in decided.choices.items():
-                if not choice.kept:
-                    engines.names[network] = None
-        return engines
-
-    def _tell_plan(
-        self,
-        located: Sequence[Located],
-        missing: Sequence[str],
-        devices: Sequence[DeviceInfo],
-        called: str,
-    ) -> None:
-        from paddlesrv.cli.configured import record
-
-        told = self._translation
-        address = f"http://{self._config.host}:{self._config.port}"
-        engines = {m.config.name: self._engines(m, m.config.name in missing) for m in located}
-
-        def human() -> None:
-            for model, device in zip(located, devices, strict=True):
-                name = model.config.name
-                fetched = ", would be fetched" if name in missing else f" {self._place(model)}"
-                self._out.line(f"model    {name}{fetched}")
-                self._out.line(f"device   {device_line(model, device, engines[name].short)}")
-                for line in engines[name].lines:
-                    self._out.line(line)
-            self._out.line(f"would serve {address} as {called}")
-
-        self._out.answer(
-            {
-                "dry_run": True,
-                "name": called,
-                "url": address,
-                "models": [model.config for model in located],
-                "engines": {n: e for each in engines.values() for n, e in each.names.items()},
-                "missing": list(missing),
-                **({"translation": record(told)} if told is not None else {}),
-            },
-            names=[model.config.name for model in located],
-            human=human,
-        )
-
-
-def _routes(model: Located) -> list[str]:
-    """What can be asked of a model: a pipeline takes no tensors; without a task, only tensors."""
-    name = model.config.name
-    easy, tensors = f"POST /predict/{name}", f"POST /v2/models/{name}/infer"
-    if model.task is None:
-        return [tensors]
-    pipeline = model.entry is not None and model.entry.is_pipeline
-    return [easy] if pipeline else [easy, tensors]
-
-
-def device_line(model: Located, device: DeviceInfo, engine: str) -> str:
-    """Where and how a model runs: device, precision, engine."""
-    config = model.config
-    memory = f" ({device.memory_bytes / 2**30:.0f} GiB)" if device.memory_bytes else ""
-    return f"{config.device} {device.name}{memory}, {config.precision}, {engine}"
+        settings = self._shell.settings
+        here = [model.config for model in located if model.config.name not in missing]
+        planned = plan(here, self._find(located), tuning.parts)
+        decided = decide(planned, settings.cache_dir, limit_seconds=0, variants=tuning.variants)
+        open_ones = {
+            name
+            for name, choice in decided.choices.items()
+            if settings.choice_seconds and not choice.kept
+        }
+        found = {c.name: Engines.of(c.name, planned, decided, open_ones) for c in here}
+        return found | {
+            model.config.name: Engines.named(model.config)
+            for model in located
+            if model.config.name in missing
+        }
 
 
 def start_logging(verbose: int) -> None:

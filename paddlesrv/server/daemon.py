@@ -21,7 +21,7 @@ import msgspec
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import PaddlesrvError
-from paddlesrv.server.config import ServerConfig
+from paddlesrv.server.config import ModelConfig, ServerConfig
 from paddlesrv.server.ports import Ports
 from paddlesrv.server.processes import ProcessIdentity
 from paddlesrv.server.records import Claim, ServerRecord, from_json, to_json
@@ -45,6 +45,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     config: ServerConfig
     record: ServerRecord
+    parts: dict[str, ModelConfig] = {}
+    """Components that have configurations of their own."""
     options: dict[str, EngineOptions]
     """How each network runs, by the model's name: as the caller decided."""
     grpc: tuple[str, int] | None = None
@@ -122,6 +124,7 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, catalogue, store, name),
+            job.parts,
         )
         # What the caller saw may have been replaced by a newer one since.
         registration.enter("starting", content_of(planned))

@@ -6,7 +6,7 @@ Runtime (on the CPU), the other built for the engine that the files are made for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def decide(
     *,
     limit_seconds: float,
     watch: Watch = lambda text: None,
+    variants: Mapping[str, str | None] | None = None,
 ) -> Decisions:
     """Decide for every planned model, by a trial of those that are on `auto` for the first time.
 
@@ -43,17 +44,19 @@ def decide(
         cache_dir: The store's directory.
         limit_seconds: Time for the trial of one model; 0: what was recorded, and no trial.
         watch: Told what is being done, before it takes long.
+        variants: The way of paddle's for networks whose engine is named, where one is known.
 
     Raises:
         IntegrityError: a file of a model is missing or damaged.
-        DeviceUnavailable: no engine runs a model so.
     """
     decided = Decisions()
     for config, model in planned:
         name = model.spec.name
         if config.engine != "auto" or model.spec.format == "pipeline" or _is_bound(config):
             engine = first_able(config, is_onnx=model.spec.format == "onnx")
-            decided.options[name] = engine_options(config, engine)
+            decided.options[name] = msgspec.structs.replace(
+                engine_options(config, engine), variant=(variants or {}).get(name)
+            )
             continue
         choice = choose(
             model.spec,

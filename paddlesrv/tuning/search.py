@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Protocol
 
@@ -66,7 +67,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict: `best` is the default itself where nothing beats it, None if all break the limit.
+    """The verdict.
+
+    `best` is the default itself where nothing beats it, and None if all break the limit.
 
     `gain` is the ratio of the best to the default in the duel, `noise` the share by which the
     default differed from itself.
@@ -326,7 +329,7 @@ class Search:
     def _noise(self, defaults: Sequence[Measured]) -> float:
         """By how much the default differs from itself between neighbouring rounds."""
         values = [self._wishes.value(each) for each in defaults]
-        steps = [abs(after / before - 1) for before, after in zip(values, values[1:], strict=False)]
+        steps = [abs(after / before - 1) for before, after in pairwise(values)]
         return max(NOISE, median(steps)) if steps else NOISE
 
     # -- the books ---------------------------------------------------------------------------

@@ -31,16 +31,23 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     record: str
     chosen: str
 
+    @property
+    def text(self) -> str:
+        """In a line."""
+        return f"{self.model}: {self.chosen} ({self.record})"
+
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """What records decide of a server.
 
-    `parts` are configurations of components that have records of their own; `remarks` say which
-    records were left, and why.
+    `parts` are configurations of components that have records of their own, `variants` the way of
+    paddle's for each network whose engine was taken; `remarks` say which records were left, and
+    why.
     """
 
     taken: tuple[Taken, ...] = ()
     parts: dict[str, ModelConfig] = {}
+    variants: dict[str, str | None] = {}
     remarks: tuple[str, ...] = ()
 
     def of(self, model: str) -> Taken | None:
@@ -90,6 +97,7 @@ def apply(
     return changed, Tuning(
         taken=tuple(told.taken),
         parts=told.parts,
+        variants=told.variants,
         remarks=tuple(told.remarks),
     )
 
@@ -101,6 +109,7 @@ class _Told:
         self._cache_dir = cache_dir
         self.taken: list[Taken] = []
         self.parts: dict[str, ModelConfig] = {}
+        self.variants: dict[str, str | None] = {}
         self.remarks: list[str] = []
 
     def take(
@@ -116,6 +125,8 @@ class _Told:
             self.remarks.append(f"how {model.spec.name} was tuned is left: {contradiction}")
             return None
         fields = taken_fields(record, config, said)
+        if "engine" in fields:
+            self.variants[model.spec.name] = record.chosen.variant
         self.taken.append(
             Taken(
                 model=model.spec.name,

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace as replace_fields
 
+from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.check_input import check_input
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.config import ModelConfig, engine_options
@@ -46,11 +48,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 class Load:
     """What is asked, of what, by how many callers at a time.
 
-    `models` are the networks and pipelines in the order in which they start; `target` is asked.
+    `models` are the networks and pipelines in the order in which they start, and `options` how each
+    runs where nothing is tried with it; `target` is asked.
     `item` None asks with the task's own example, or with tensors where there is no task.
     """
 
     models: tuple[tuple[ModelConfig, LocalModel], ...]
+    options: Mapping[str, EngineOptions]
     target: str
     item: TaskInput | None = None
     concurrency: int = 1
@@ -137,11 +141,16 @@ class Stand:
     def _setups(self, candidate: Candidate) -> list[ModelSetup]:
         chosen = {**self._fixed, self._network: candidate}
         planned = []
+        options = dict(self._load.options)
         for config, model in self._load.models:
             way = chosen.get(model.spec.name)
-            planned.append((configured(config, way) if way else config, model))
-        made = setups(planned)
-        return [_with_variant(setup, chosen.get(setup.spec.name)) for setup in made]
+            if way is not None:
+                config = configured(config, way)
+                options[model.spec.name] = replace_fields(
+                    engine_options(config, way.engine), variant=way.variant
+                )
+            planned.append((config, model))
+        return setups(planned, options)
 
     async def _unload(self) -> None:
         self._loaded = None
@@ -190,7 +199,7 @@ class Stand:
 
 def configured(config: ModelConfig, way: Candidate) -> ModelConfig:
     """A configuration with the fields that are tuned."""
-    return msgspec.structs.replace(
+    return replace_fields(
         config,
         engine=way.engine,
         precision=way.precision,
@@ -201,11 +210,11 @@ def configured(config: ModelConfig, way: Candidate) -> ModelConfig:
     )
 
 
-def as_candidate(config: ModelConfig, model: LocalModel) -> Candidate:
-    """How a configuration has a network served, where nothing is tuned."""
-    options = engine_options(config)
+def as_candidate(config: ModelConfig, model: LocalModel, options: EngineOptions) -> Candidate:
+    """How a network is served where nothing is tuned."""
     return Candidate(
         engine=options.engine,
+        variant=options.variant,
         precision=options.precision,
         threads=options.threads,
         instances=config.instances,
@@ -218,9 +227,3 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that so many percent of all do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
-
-
-def _with_variant(setup: ModelSetup, way: Candidate | None) -> ModelSetup:
-    if way is None or way.variant is None:
-        return setup
-    return replace(setup, options=msgspec.structs.replace(setup.options, variant=way.variant))

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import uvloop
 
+from paddlesrv.engines.base import EngineOptions
 from paddlesrv.server.config import ModelConfig, usable_cores
+from paddlesrv.server.deciding import Decisions
 from paddlesrv.server.launch import LocalModel
 from paddlesrv.tasks.base import TaskInput
-from paddlesrv.tuning.candidates import Candidate, Way, candidates
+from paddlesrv.tuning.candidates import Candidate, candidates
+from paddlesrv.tuning.engines import ways
 from paddlesrv.tuning.record import Place, Tuned, forget, keep
 from paddlesrv.tuning.search import Bench, Found, Search, Watch, Wishes
 from paddlesrv.tuning.trial import Load, Stand, as_candidate
@@ -36,18 +39,25 @@ class Plan:
 
 def plan(
     planned: Sequence[tuple[ModelConfig, LocalModel]],
-    ways: Callable[[LocalModel], Sequence[Way]],
+    decided: Decisions,
     wishes: Wishes,
     cores: int | None = None,
 ) -> list[Plan]:
-    """What is to be tried for every network among the planned models, in their order."""
+    """What is to be tried for every network among the planned models, in their order.
+
+    Args:
+        planned: From `launch.plan`.
+        decided: How each runs now, and what else was found to answer right.
+        wishes: What is wanted.
+        cores: Those that the server may use; None: what this process may.
+    """
     made = []
     for config, model in planned:
         if model.spec.format == "pipeline":
             continue
         tried = candidates(
-            ways(model),
-            as_candidate(config, model),
+            ways(decided, model.spec.name),
+            as_candidate(config, model, decided.options[model.spec.name]),
             objective=wishes.objective,
             cores=cores or usable_cores(),
             max_rows=model.spec.max_batch_size,
@@ -59,6 +69,7 @@ def plan(
 
 def tune(
     planned: Sequence[tuple[ModelConfig, LocalModel]],
+    decided: Decisions,
     plans: Sequence[Plan],
     wishes: Wishes,
     budget: float,
@@ -71,6 +82,7 @@ def tune(
 
     Args:
         planned: The models in the order in which they start; the last one is asked.
+        decided: How each runs where nothing is tried with it.
         plans: What is to be tried, from `plan`.
         wishes: What is wanted.
         budget: Seconds for all of it.
@@ -81,11 +93,12 @@ def tune(
     Raises:
         PaddlesrvError: the model cannot be served, or does not answer what is asked.
     """
-    return uvloop.run(_tune(planned, plans, wishes, budget, watch, item, make))
+    return uvloop.run(_tune(planned, decided.options, plans, wishes, budget, watch, item, make))
 
 
 async def _tune(
     planned: Sequence[tuple[ModelConfig, LocalModel]],
+    options: Mapping[str, EngineOptions],
     plans: Sequence[Plan],
     wishes: Wishes,
     budget: float,
@@ -95,6 +108,7 @@ async def _tune(
 ) -> list[tuple[Plan, Found]]:
     load = Load(
         models=tuple(planned),
+        options=options,
         target=planned[-1][1].spec.name,
         item=item,
         concurrency=wishes.concurrency,
