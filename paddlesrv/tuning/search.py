@@ -194,6 +194,8 @@ class Search:
             if len(later) > 1 and self._left > 8 * self._least:
                 chosen = await self._halve(later, self._left * DELAY_SHARE, incumbent, challenger)
                 best = chosen or best
+        if best is None and self._standing(self._default).refused is None:
+            best = self._default  # who had beaten it failed later on
         if best is None:
             limit = self._wishes.limit_ms
             return self._found(None, f"nothing answers within {limit:g} ms at the 99th percentile")
