@@ -133,6 +133,16 @@ def keep(record: Tuned, model: LocalModel, cache_dir: Path) -> Path:
     return path
 
 
+def drop(model: LocalModel, cache_dir: Path, device: str = "cpu") -> None:
+    """Remove the record that holds on this machine, if there is one; others stay.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
+    if (cache_dir / DIRECTORY).is_dir():
+        _path(model, cache_dir, Place.here(device), device).unlink(missing_ok=True)
+
+
 def forget(model: LocalModel, cache_dir: Path) -> list[Path]:
     """Remove every record for these files, damaged or not; what there was.
 

@@ -20,7 +20,7 @@ from paddlesrv.server.launch import LocalModel
 from paddlesrv.tasks.base import TaskInput
 from paddlesrv.tuning.candidates import Candidate, candidates
 from paddlesrv.tuning.engines import ways
-from paddlesrv.tuning.record import Place, Tuned, forget, keep
+from paddlesrv.tuning.record import Place, Tuned, drop, keep
 from paddlesrv.tuning.search import Bench, Found, Search, Watch, Wishes
 from paddlesrv.tuning.trial import Load, Stand, as_candidate
 
@@ -130,16 +130,20 @@ async def _tune(
 
 
 def write(plan: Plan, found: Found, wishes: Wishes, target: str, cache_dir: Path) -> Path | None:
-    """Keep the verdict on a network: a record if the default was beaten, else none any more.
+    """Keep the verdict on a network: a record if the default was beaten, none where it was not.
+
+    Where nothing came up to what was wanted, an earlier record stays as it is.
 
     Returns:
-        The record, or None where the default stays.
+        The record, or None where there is no winner.
 
     Raises:
         OSError: the store cannot be written.
     """
-    if found.best is None or found.best == found.default:
-        forget(plan.model, cache_dir)
+    if found.best is None:
+        return None
+    if found.best == found.default:
+        drop(plan.model, cache_dir, plan.config.device)
         return None
     record = Tuned(
         model=plan.model.spec.name,
