@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,9 @@ from paddlesrv.errors import UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.server.config import ServerConfig
+    from paddlesrv.server.defaults import Defaults
     from paddlesrv.server.locate import Located
+    from paddlesrv.tuning.serving import Taken, Tuning
 
 PANEL = "Serving"
 
@@ -121,7 +124,9 @@ def gen(
     asked = found.configuration(models)
     asked = limits.applied(replace(asked, models=running.applied(asked.models)))
     located = locate(asked.models, shell.catalogue, shell.store)
-    config, notes = _decided(asked, located, given=set(running.fields()))
+    said = [each | running.said for each in found.said(models)]
+    located, tuning = _tuned(shell, located, said)
+    config, notes = _decided(asked, located, tuning, given=set(running.fields()))
     for option, origin in found.origins.items():
         for place in ("", *(f"models[{index}]." for index in range(len(located)))):
             if origin != "default":
@@ -154,7 +159,7 @@ def show(
     """Show every setting, and what a server would be started with.
 
     A flag goes before a PADDLESRV_* variable, that before ./paddlesrv.yaml (servers alone), that
-    before your own config file, and that before the default.
+    before your own config file, then what `tune` found for a model, and that before the default.
     """
     from paddlesrv.server.defaults import OPTIONS, defaults, find_project
     from paddlesrv.settings import SETTINGS
@@ -170,10 +175,12 @@ def show(
         for option in OPTIONS
     ]
     models = [model["name"] for model in found.models]
+    tuned = _tuned_values(shell, found) if models else {}
 
     def human() -> None:
-        for title, rows in (("settings", settings), ("serve", serve)):
-            headers = (title.upper(), "VALUE", "ORIGIN") if origin else (title.upper(), "VALUE")
+        parts = {"SETTINGS": settings, "SERVE": serve, **tuned}
+        for title, rows in parts.items():
+            headers = (title, "VALUE", "ORIGIN") if origin else (title, "VALUE")
             shell.output.table(headers, [row.cells()[: len(headers)] for row in rows])
             shell.output.line()
         shell.output.pairs([("models", ", ".join(models) or "- (named to serve)")])
@@ -182,6 +189,7 @@ def show(
         {
             "settings": [row.record() for row in settings],
             "serve": [row.record() for row in serve],
+            "tuned": {name: [row.record() for row in rows] for name, rows in tuned.items()},
             "models": models,
         },
         names=[f"{row.name}={row.cells()[1]}" for row in (*settings, *serve)],
@@ -239,8 +247,48 @@ def _print(shell: Shell, config: ServerConfig, text: str) -> None:
     )
 
 
+def _tuned_values(shell: Shell, found: Defaults) -> dict[str, list[_Value]]:
+    """What records of `tune` decide of the models of the config file, by network."""
+    from paddlesrv.server.locate import locate
+
+    if not (shell.settings.cache_dir / "tuned").is_dir():
+        return {}
+    asked = locate(found.configuration().models, shell.catalogue, shell.store)
+    located, tuning = _tuned(shell, asked, found.said())
+    configs = {model.config.name: model.config for model in located} | tuning.parts
+    return {
+        taken.model: [
+            _Value(field, getattr(configs[taken.model], field), taken.record)
+            for field in taken.fields
+        ]
+        for taken in tuning.taken
+    }
+
+
+def _tuned_notes(place: str, taken: Taken | None) -> dict[str, str]:
+    """Which fields are as they were tuned."""
+    if taken is None:
+        return {}
+    return {place + field: f"As {taken.record}." for field in taken.fields}
+
+
+def _tuned(
+    shell: Shell, located: Sequence[Located], said: Sequence[frozenset[str]]
+) -> tuple[list[Located], Tuning]:
+    """The models as they were tuned, in what nobody has said."""
+    from paddlesrv.server.locate import find_local
+    from paddlesrv.tuning.serving import apply
+
+    return apply(
+        located,
+        said,
+        lambda name: find_local(located, shell.catalogue, shell.store, name),
+        shell.settings.cache_dir,
+    )
+
+
 def _decided(
-    config: ServerConfig, located: list[Located], given: set[str]
+    config: ServerConfig, located: list[Located], tuning: Tuning, given: set[str]
 ) -> tuple[ServerConfig, dict[str, str]]:
     """The configuration with every choice made for this machine, and the reasons by place."""
     from msgspec.structs import replace
@@ -265,5 +313,11 @@ def _decided(
             notes[place + "max_batch_size"] = "The catalogue's limit for this model."
         for field in given:
             notes.setdefault(place + field, "As asked for.")
+        notes |= _tuned_notes(place, tuning.of(model.config.name))
         models.append(chosen)
+    for name, part in tuning.parts.items():
+        place = f"models[{len(models)}]."
+        notes[place + "name"] = "A part of another model, with a record of its own."
+        notes |= _tuned_notes(place, tuning.of(name))
+        models.append(part)
     return replace(config, models=tuple(models)), notes

@@ -15,6 +15,7 @@ from paddlesrv.cli.shell import Shell
 if TYPE_CHECKING:
     from paddlesrv.engines.choice import Choice
     from paddlesrv.models.spec import ModelSpec, TensorSpec
+    from paddlesrv.tuning.record import Tuned
     from paddlesrv.zoo.entries import Entry, Source
     from paddlesrv.zoo.store import InstalledModel
 
@@ -123,17 +124,31 @@ def info(
         installed = shell.store.installed(entry.name)  # type: ignore[assignment]
     record = _record(entry, installed)
     choices: list[Choice] = []
+    tuned: list[Tuned] = []
     if installed is not None:
         from paddlesrv.cli.choices import choice_records
+        from paddlesrv.cli.tunings import tuned_records
         from paddlesrv.engines.choice import recorded
 
         choices = recorded(installed.spec, installed.directory, shell.settings.cache_dir)
         record["engine_choices"] = choice_records(choices)
+        tuned = _tuned(shell, installed)
+        record["tuned"] = tuned_records(tuned)
     shell.output.answer(
         record,
         names=[record["name"]],
-        human=lambda: _show(shell.output, record, entry, installed, choices),
+        human=lambda: _show(shell.output, record, entry, installed, choices, tuned),
     )
+
+
+def _tuned(shell: Shell, installed: InstalledModel) -> list[Tuned]:
+    if not (shell.settings.cache_dir / "tuned").is_dir():  # what follows loads half of a server
+        return []
+    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.tuning.record import recorded
+
+    model = LocalModel(installed.spec, installed.directory)
+    return recorded(model, shell.settings.cache_dir)
 
 
 def _rows(shell: Shell) -> list[Row]:
@@ -262,6 +277,7 @@ def _show(
     entry: Entry | None,
     installed: InstalledModel | None,
     choices: list[Choice],
+    tuned: list[Tuned],
 ) -> None:
     pairs: list[tuple[str, str]] = [("name", record["name"])]
     if entry is not None:
@@ -282,8 +298,9 @@ def _show(
         pairs += [("task", record["task"]), ("collection", OWN)]
     if installed is not None:
         from paddlesrv.cli.choices import choice_pairs
+        from paddlesrv.cli.tunings import tuned_pairs
 
-        pairs += [*_installed_pairs(installed), *choice_pairs(choices)]
+        pairs += [*_installed_pairs(installed), *choice_pairs(choices), *tuned_pairs(tuned)]
     elif entry is not None and entry.status != "needs-export":
         pairs.append(("installed", f"no; get it: paddlesrv get {entry.name}"))
     output.pairs(pairs)

@@ -112,6 +112,11 @@ def recorded(model: LocalModel, cache_dir: Path) -> list[Tuned]:
     return sorted(found, key=lambda each: each.when, reverse=True)
 
 
+def in_force(record: Tuned) -> bool:
+    """Whether it was made on this machine with the engines that are installed now."""
+    return record.place == Place.here(record.device)
+
+
 def keep(record: Tuned, model: LocalModel, cache_dir: Path) -> Path:
     """Write a record in the place of an earlier one; its path.
 
