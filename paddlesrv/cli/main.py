@@ -31,6 +31,7 @@ from paddlesrv.cli import (
     rm,
     running,
     serve,
+    tune,
     verify,
 )
 from paddlesrv.cli.command import HELP_NAMES, Group, take_shared, with_shared
@@ -93,11 +94,11 @@ for noun in (
     predict,
     client_config,
     bench,
+    tune,
     config,
     cache,
     doctor,
     about,
-    bench,
     completion,
     help,
 ):

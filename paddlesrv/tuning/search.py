@@ -329,10 +329,10 @@ class Search:
         return self._found(best, why, gain, noise)
 
     def _noise(self, defaults: Sequence[Measured]) -> float:
-        """By how much the default differs from itself between neighbouring rounds."""
+        """What counts as equal: twice what the default differs by between neighbouring rounds."""
         values = [self._wishes.value(each) for each in defaults]
         steps = [abs(after / before - 1) for before, after in pairwise(values)]
-        return max(NOISE, median(steps)) if steps else NOISE
+        return max(NOISE, 2 * median(steps)) if steps else NOISE
 
     # -- the books ---------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ CASES: dict[str, dict[int, list[str]]] = {
     "logs": {3: ["logs nonesuch"]},
     "stop": {0: ["stop --all"], 3: ["stop nonesuch"]},
     "predict": {0: ["predict {here} {picture}"], 4: ["predict {absent} {picture}"]},
+    "tune": {0: ["tune {here} --dry-run", "tune {here} --forget"], 4: ["tune {absent}"]},
     "bench": {4: ["bench {absent}"], 3: ["bench nonesuch"]},
     "doctor": {
         0: ["doctor --group store --group sources --group config", "doctor --fix --dry-run"]

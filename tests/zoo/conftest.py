@@ -34,6 +34,23 @@ def all_rows() -> list[tuple[str, Row]]:
     return [(family, row) for family in zoo.FAMILIES for row in rows(family)]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one family follow each other, so that its server starts once."""
+    here = Path(__file__).parent
+    places = [number for number, item in enumerate(items) if item.path.parent == here]
+    mine = sorted((items[number] for number in places), key=_turn)
+    for number, item in zip(places, mine, strict=True):
+        items[number] = item
+
+
+def _turn(item: pytest.Item) -> int:
+    """The place of a test's family; of those without one, before all of them."""
+    marker = item.get_closest_marker("family")
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    family = marker.args[0] if marker is not None else params.get("family")
+    return zoo.FAMILIES.index(family) if family is not None else -1
+
+
 class Families:
     """Served families, each started when it is first asked for; one runs at a time."""
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from paddlesrv.tasks.run_length import RunLengths, decode
@@ -21,6 +22,7 @@ def _classes(file: bytes) -> np.ndarray:
     return np.asarray(picture)
 
 
+@pytest.mark.family("segmentation")
 def test_a_class_map_says_over_http_what_the_answer_says(families: Families) -> None:
     server = families.server("segmentation")
     with server.client() as client:
@@ -36,6 +38,7 @@ def test_a_class_map_says_over_http_what_the_answer_says(families: Families) -> 
     assert "map" in [each["name"] for each in parameters["parameters"]]
 
 
+@pytest.mark.family("segmentation")
 def test_the_command_line_writes_the_same_class_map(families: Families, tmp_path: Path) -> None:
     server = families.server("segmentation")
     (tmp_path / "picture.png").write_bytes(PICTURE)
@@ -47,6 +50,7 @@ def test_the_command_line_writes_the_same_class_map(families: Families, tmp_path
     assert (_classes(here) == _classes(there)).all()
 
 
+@pytest.mark.family("classification")
 def test_a_task_without_a_class_map_says_which_have_one(families: Families, tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(PICTURE)
     picture, target = tmp_path / "picture.png", tmp_path / "map.png"

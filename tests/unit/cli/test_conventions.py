@@ -29,7 +29,7 @@ ONLY_LOOKS = {
     "predict", "bench",
 }  # fmt: skip
 CHANGES = {
-    "get", "serve", "stop", "config gen", "doctor", "completion",
+    "get", "serve", "stop", "tune", "config gen", "doctor", "completion",
     "verify", "rm", "import", "mirror", "cache prune", "catalog update",
 }  # fmt: skip
 
