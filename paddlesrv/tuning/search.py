@@ -8,6 +8,7 @@ by more than the default differs from itself.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -127,6 +128,7 @@ class Search:
         make: Makes a bench; two are used at a time.
         watch: Who is told.
         clock: Seconds that pass.
+        networks: How many are tuned, each with as much time, for hints.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Search:
         make: Callable[[], Bench],
         watch: Watch,
         clock: Callable[[], float] = time.monotonic,
+        networks: int = 1,
     ) -> None:
         self._candidates = candidates
         self._default = candidates[0]
@@ -145,6 +148,7 @@ class Search:
         self._make = make
         self._watch = watch
         self._clock = clock
+        self._networks = networks
         self._began = clock()
         self._standings: dict[Candidate, _Standing] = {}
         self._least = LEAST_SECONDS
@@ -180,9 +184,12 @@ class Search:
         self._tell(self._default)
         self._least = max(LEAST_SECONDS, 3e-3 * measured.p50_ms)
         if self._left < 4 * self._least:
+            enough = (self._spent + 20 * self._least) * self._networks
+            each = " for each of its networks" if self._networks > 1 else ""
             raise PaddlesrvError(
-                f"{self._budget:g} s are too few: one answer takes {measured.p50_ms / 1e3:.2g} s",
-                hints=[f"give it more: --budget {self._spent + 40 * self._least:.0f}"],
+                f"{self._budget:.3g} s{each} are too few: "
+                f"one answer takes {measured.p50_ms / 1e3:.2g} s",
+                hints=[f"give it more: --budget {math.ceil(enough)}"],
             )
 
     async def _search(self, incumbent: Bench, challenger: Bench) -> Found:

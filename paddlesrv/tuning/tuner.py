@@ -122,7 +122,8 @@ async def _tune(
         def bench(name: str = name) -> Bench:
             return make(load, name, {k: v for k, v in chosen.items() if k != name})
 
-        verdict = await Search(each.candidates, wishes, share, bench, watch(each)).run()
+        search = Search(each.candidates, wishes, share, bench, watch(each), networks=len(plans))
+        verdict = await search.run()
         found.append((each, verdict))
         if verdict.best is not None:
             chosen[name] = verdict.best

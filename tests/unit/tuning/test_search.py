@@ -99,9 +99,19 @@ def test_with_little_time_the_most_promising_are_tried_and_the_others_counted() 
 
 
 def test_too_little_time_for_anything_is_refused_with_what_would_do() -> None:
-    with pytest.raises(PaddlesrvError, match="too few") as caught:
-        search(World(lambda each: 0.5), budget=2)
-    assert "--budget" in caught.value.hints[0]
+    slow = World(lambda each: 0.5)
+    with pytest.raises(PaddlesrvError, match="2 s are too few: one answer takes 2 s") as caught:
+        search(slow, budget=2)
+    enough = int(caught.value.hints[0].removeprefix("give it more: --budget "))
+    assert search(World(lambda each: 0.5), budget=enough).best == DEFAULT
+
+
+def test_time_that_is_too_short_for_several_networks_is_told_for_all_of_them() -> None:
+    world = World(lambda each: 0.5)
+    whole = Search(MANY, Wishes(), 2.0, world.bench, Seen(), world.clock, networks=3)
+    with pytest.raises(PaddlesrvError, match="2 s for each of its networks") as caught:
+        asyncio.run(whole.run())
+    assert int(caught.value.hints[0].removeprefix("give it more: --budget ")) > 3 * 20 * 3
 
 
 def test_candidates_that_do_not_load_or_die_are_dropped_and_told() -> None:
