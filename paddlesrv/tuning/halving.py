@@ -100,7 +100,7 @@ class Halving(Generic[C]):
             if (score := scores.get(member)) is not None and math.isfinite(score)
         ]
         valid.sort(key=lambda pair: (-pair[0], self._weight(pair[1])))
-        if rung.number < rung.of and self._left > 0:
+        if rung.number < rung.of and self._left > 0 and len(valid) > 1:
             self._members = tuple(c for _, c in valid[: math.ceil(len(rung.members) / KEPT)])
             return
         self._members = ()
