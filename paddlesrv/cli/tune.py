@@ -219,13 +219,15 @@ class _Tune:
     def _item(self, word: str | None) -> TaskInput | None:
         if word is None:
             return None
-        if self._located.task is None:
+        task = self._located.task
+        if self._located.directory is not None:
+            task = self._find(self._located.config.name).spec.task
+        if task in (None, "tensors"):
             raise UsageError(
                 f"{self._located.config.name} takes tensors, which are made up for it",
                 hints=["leave the input out"],
             )
-        kind = inputs.kind_of(self._located.task)
-        return inputs.read(word, kind, as_text=kind == "text" and not Path(word).exists())
+        return inputs.read(word, inputs.kind_of(task), as_text=False)
 
     def _get(self, absent: Sequence[str]) -> None:
         if not absent:

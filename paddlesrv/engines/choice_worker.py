@@ -371,12 +371,12 @@ def _apart(whole: Answers, alone: Sequence[Answers]) -> float:
 
 
 def _differs(found: Answers, expected: Answers) -> float:
-    """As `variants.difference`; texts and integers are equal or infinitely different."""
+    """As `variants.difference`; texts are equal or infinitely different."""
     if found.keys() != expected.keys():
         return float("inf")
     numbers: dict[str, Tensor] = {}
     for name, tensor in expected.items():
-        if tensor.data.dtype.kind == "f":
+        if tensor.data.dtype.kind in "fiub":
             numbers[name] = tensor
         elif not np.array_equal(found[name].data, tensor.data):
             return float("inf")

@@ -112,6 +112,8 @@ def choose(
 def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
     """The largest difference between two answers, relative to the largest number of an output.
 
+    Of whole numbers, which are indices as a rule, it is the share of those that are not the same:
+    where two classes are as likely, the order of adding decides, and one of them is no nearer.
     Infinite where shapes differ, an output is missing, or one of two numbers is not finite.
     """
     largest = 0.0
@@ -121,6 +123,9 @@ def difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> f
         a, b = (np.asarray(t.data, dtype=np.float64) for t in (found[name], tensor))
         if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
             return float("inf")
+        if tensor.data.dtype.kind in "iub":
+            largest = max(largest, float(np.mean(a != b)) if a.size else 0.0)
+            continue
         keep = np.isfinite(a)
         if keep.any():
             scale = max(float(np.abs(b[keep]).max()), _SMALL)

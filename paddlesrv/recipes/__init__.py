@@ -2,9 +2,11 @@
 
 A recipe is a module here with `build(source, target, options)`, which reads the fetched files in
 `source` and writes the model's directory `target`, and, once what it writes changes, `VERSION`
-(1 without it). It runs in a process of its own (`worker`), so it may import paddle, inside
-functions. It raises `paddlesrv.errors` for what it misses, and says precisely what it needs.
-Nothing that a file holds is ever run: weights are read as numbers (`checkpoints`).
+(1 without it). With `PROGRAM_DESC` its network is written in Paddle's older form, which converts
+for other engines; some networks can be written in the newer one (PIR) alone. It runs in a process
+of its own (`worker`), so it may import paddle, inside functions. It raises `paddlesrv.errors` for
+what it misses, and says precisely what it needs. Nothing that a file holds is ever run: weights are
+read as numbers (`checkpoints`).
 """
 
 from __future__ import annotations

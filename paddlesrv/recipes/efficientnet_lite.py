@@ -15,6 +15,9 @@ from paddlesrv.recipes.checkpoints import read_torch
 from paddlesrv.recipes.export import Named, Weights, save_function
 from paddlesrv.recipes.options import weights_file
 
+VERSION = 2
+PROGRAM_DESC = True
+
 _EPSILON = 1e-3
 # Blocks, kernel, stride of the first, expansion, channels.
 _STAGES = (

@@ -109,7 +109,9 @@ def save_function(
 
 
 def save_layer(layer: Any, inputs: Sequence[Input], target: Path) -> None:
-    """Write a paddle.nn.Layer for inference, as `inference.json` and `inference.pdiparams`."""
+    """Write a paddle.nn.Layer for inference, as `inference.json` (or, in the older form,
+    `inference.pdmodel`) and `inference.pdiparams`.
+    """
     _save(layer, _specs(inputs), target)
 
 

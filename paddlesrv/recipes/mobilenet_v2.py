@@ -17,6 +17,9 @@ from paddlesrv.recipes.checkpoints import read_torch
 from paddlesrv.recipes.export import save_layer
 from paddlesrv.recipes.options import weights_file
 
+VERSION = 2
+PROGRAM_DESC = True
+
 _RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
 _LINEAR = "classifier.1.weight"
 

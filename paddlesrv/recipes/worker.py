@@ -48,6 +48,8 @@ def run(request: Request) -> int:
             hints=["install a newer one: pip install --upgrade paddlesrv"],
         )
     module = importlib.import_module(RECIPES[request.recipe])
+    if getattr(module, "PROGRAM_DESC", False):
+        os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - paddle spells it so
     try:
         module.build(Path(request.source), Path(request.target), request.options)
     except ModuleNotFoundError as error:

@@ -132,6 +132,7 @@ def test_a_dry_run_tells_what_would_be_tried_and_writes_nothing(tmp_path: Path, 
     [
         (["nonesuch"], 3, "nonesuch"),
         (["{model}", "picture.png"], 2, "takes tensors"),
+        (["{model}", "--precision", "int8"], 6, "there is no int8 form"),
         (["{model}", "--accept"], 2, "--accept is for what is quantised now"),
         (["{model}", "--calibrate", "."], 2, "--calibrate is for models that run in int8"),
         (["{model}", "--engine", "paddle"], 6, "does not run ONNX"),

@@ -57,6 +57,20 @@ def test_the_best_is_found(objective: str, noise: float) -> None:
     assert f"{found.gain:.2f} times" in found.why
 
 
+@given(st.integers(0, len(MANY) - 1), st.sampled_from(["latency", "throughput"]))
+@settings(deadline=None)
+def test_whoever_is_the_fastest_wins_where_nothing_is_noisy(winner: int, objective: str) -> None:
+    found = search(
+        World(lambda each: 150.0 if each == MANY[winner] else 100.0),
+        budget=300.0,
+        objective=objective,
+    )
+    assert found.left_out == 0
+    assert found.best == MANY[winner]
+    if winner:
+        assert found.gain == pytest.approx(1.5)
+
+
 def test_a_machine_that_grows_slower_meanwhile_deceives_nobody() -> None:
     found = search(World(rate, drift=0.02))
     assert found.best is not None
