@@ -16,7 +16,7 @@ from paddlesrv.cli.command import command
 from paddlesrv.cli.output import Output
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.shell import Shell
-from paddlesrv.errors import UsageError
+from paddlesrv.errors import PaddlesrvError, UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.server.config import ModelConfig
@@ -199,11 +199,23 @@ class _Tune:
         shell.interrupted = "interrupted; nothing was changed"
         with _progress(self._out, len(plans)) as watch:
             found = tune(planned, decided, plans, wishes, budget, watch, item=item)
-        cache = shell.settings.cache_dir
-        target = config.name
-        written = [write(each, verdict, wishes, target, cache) for each, verdict in found]
+        written: list[Path | None] = []
+        unwritten: OSError | None = None
+        for each, verdict in found:
+            try:
+                cache = shell.settings.cache_dir
+                written.append(write(each, verdict, wishes, config.name, cache))
+            except OSError as error:
+                unwritten = error
+                written.append(None)
         shell.interrupted = "interrupted"
         self._tell(found, wishes, written)
+        if unwritten is not None:
+            raise PaddlesrvError(
+                "what was found cannot be written down, and `serve` will not know of it",
+                context={"found": f"{unwritten.strerror or unwritten}: {unwritten.filename}"},
+                hints=["see to the store: paddlesrv doctor --group store", "or give it as flags"],
+            )
         return 0 if all(verdict.best is not None for _, verdict in found) else 1
 
     def _planned(self) -> list[tuple[ModelConfig, LocalModel]]:
@@ -277,8 +289,8 @@ class _Tune:
         written: Sequence[Path | None],
     ) -> None:
         def human() -> None:
-            for (each, verdict), path in zip(found, written, strict=True):
-                self._tell_network(each, verdict, path)
+            for each, verdict in found:
+                self._tell_network(each, verdict)
             changed = any(written)
             name = shlex.quote(self._word)
             if changed:
@@ -298,7 +310,7 @@ class _Tune:
             human=human,
         )
 
-    def _tell_network(self, each: Plan, verdict: Found, path: Path | None) -> None:
+    def _tell_network(self, each: Plan, verdict: Found) -> None:
         out = self._out
         out.line(each.model.spec.name, "bold")
         headers = ("ENGINE", "THREADS", "INSTANCES", "BATCH", "DELAY", "REQ/S", "P50 MS", "P99 MS",
@@ -311,7 +323,7 @@ class _Tune:
             out.line(f"{verdict.left_out} were not tried for want of time; more: --budget S")
         if verdict.best is None:
             out.line(f"{verdict.why}; nothing was changed", "yellow")
-        elif path is None:
+        elif verdict.best == verdict.default:
             out.line(f"stays as it is: {verdict.why}")
         else:
             out.line(f"best: {verdict.best}: {verdict.why}")

@@ -31,6 +31,7 @@ LEAST_SECONDS = 0.25
 """Of one measurement."""
 FIRST_SHARE, HALVING_SHARE, DELAY_SHARE = 0.1, 0.7, 0.4
 """Of the budget; of what is left; of what is left then. The duel has the rest."""
+FIRST_MOST_SECONDS = 5.0
 DUEL_ROUNDS = 5
 
 
@@ -179,7 +180,8 @@ class Search:
         await incumbent.load(self._default)
         self._load_seconds = self._spent
         self._began = self._clock()  # a machine that loads slowly has as much time to search
-        measured = await incumbent.measure(self._default, self._budget * FIRST_SHARE)
+        seconds = min(FIRST_MOST_SECONDS, self._budget * FIRST_SHARE)
+        measured = await incumbent.measure(self._default, seconds)
         self._note(self._default, measured)
         self._standing(self._default).ratio = 1.0
         self._tell(self._default)

@@ -115,6 +115,16 @@ def test_a_limit_that_nothing_keeps_changes_nothing(tmp_path: Path, model: str) 
     assert path.read_bytes() == content
 
 
+def test_what_cannot_be_written_down_is_told_all_the_same(tmp_path: Path, model: str) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "tuned").write_text("in the way")
+    ended = run(tmp_path, "tune", model, *QUICK, **SLOW)
+    assert ended.returncode == 1
+    assert "\nbest: onnxruntime, " in ended.stdout
+    assert "serve it so" not in ended.stdout
+    assert "error: what was found cannot be written down" in ended.stderr
+
+
 def test_a_dry_run_tells_what_would_be_tried_and_writes_nothing(tmp_path: Path, model: str) -> None:
     arguments = ("tune", model, "--dry-run", "--concurrency", "2")
     text = run(tmp_path, *arguments).stdout.splitlines()
