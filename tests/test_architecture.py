@@ -22,6 +22,7 @@ LAYERS = (
         "client",
         "predict",
         "precision",
+        "tuning",
         "doctor",
         "importing",
         "environment",

@@ -19,9 +19,9 @@ import msgspec
 
 from paddlesrv.engines.devices import Machine, describe
 from paddlesrv.errors import IntegrityError
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning.candidates import Candidate
-from paddlesrv.tuning.search import Row, Wishes
+from paddlesrv.tuning.measured import Row, Wishes
 
 DIRECTORY = "tuned"
 """In the store."""
@@ -70,6 +70,11 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     table: tuple[Row, ...] = ()
     when: datetime
     seconds: float = 0.0
+
+    @property
+    def in_force(self) -> bool:
+        """Whether it was made on this machine, with the engines that are installed now."""
+        return self.place == Place.here(self.device)
 
     @property
     def short(self) -> str:

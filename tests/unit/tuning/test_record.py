@@ -11,11 +11,11 @@ import pytest
 from paddlesrv.errors import IntegrityError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig, usable_cores
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.locate import Located
 from paddlesrv.tuning.candidates import Candidate
+from paddlesrv.tuning.measured import Row, Wishes
 from paddlesrv.tuning.record import DIRECTORY, Place, Tuned, forget, keep, recall, recorded
-from paddlesrv.tuning.search import Row, Wishes
 from paddlesrv.tuning.serving import apply
 from tests.standins import linear
 

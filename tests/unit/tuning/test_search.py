@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from paddlesrv.errors import EngineError, PaddlesrvError
 from paddlesrv.tuning.candidates import Candidate
-from paddlesrv.tuning.search import Search, Wishes
-from paddlesrv.tuning.trial import Measured
+from paddlesrv.tuning.measured import Measured, Wishes
+from paddlesrv.tuning.search import Search
 
 LOAD_SECONDS = 0.5
 
