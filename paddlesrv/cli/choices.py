@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from paddlesrv.engines.choice import Choice
     from paddlesrv.server.config import ModelConfig
     from paddlesrv.server.deciding import Decisions
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
+    from paddlesrv.tuning.record import Tuned
+    from paddlesrv.zoo.store import InstalledModel
 
 
 UNDECIDED = "the fastest engine that answers right, found at the first start"
@@ -73,32 +76,70 @@ class Engines:
         return [f"engine   {name}: {text}" for name, text in self.texts.items()]
 
 
-def choice_pairs(choices: list[Choice]) -> list[tuple[str, str]]:
-    """Each choice, its reason, and what was found out about every candidate."""
-    from paddlesrv.engines.choice import in_force
+@dataclass(frozen=True)
+class Known:
+    """What was found out about a model on this machine, or on others with the same store."""
 
-    pairs = []
-    for choice in choices:
-        wanted = choice.wanted
-        here = "" if in_force(choice) else "; not in force: made elsewhere or with other engines"
-        pairs += [
-            (
-                "engine",
-                f"{choice.short} for {wanted.device} in {wanted.precision}{here}",
-            ),
-            ("  chosen", f"{choice.when:%Y-%m-%d %H:%M} UTC: {choice.why}"),
-        ]
-        pairs += [(f"  {found.candidate}", _found(found)) for found in choice.evidence]
-    return pairs
+    choices: list[Choice]
+    tuned: list[Tuned]
+
+    @classmethod
+    def of(cls, installed: InstalledModel, cache_dir: Path) -> Known:
+        """All records of a model's files."""
+        from paddlesrv.engines import choice
+        from paddlesrv.server.local_model import LocalModel
+        from paddlesrv.tuning import record
+
+        model = LocalModel(installed.spec, installed.directory)
+        return cls(
+            choice.recorded(model.spec, model.root, cache_dir), record.recorded(model, cache_dir)
+        )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each choice, its reason, and what was found out about every candidate; what was tuned."""
+        from paddlesrv.engines.choice import in_force
+
+        pairs = []
+        for choice in self.choices:
+            wanted = choice.wanted
+            here = (
+                "" if in_force(choice) else "; not in force: made elsewhere or with other engines"
+            )
+            pairs += [
+                ("engine", f"{choice.short} for {wanted.device} in {wanted.precision}{here}"),
+                ("  chosen", f"{choice.when:%Y-%m-%d %H:%M} UTC: {choice.why}"),
+            ]
+            pairs += [(f"  {found.candidate}", _found(found)) for found in choice.evidence]
+        for tuned in self.tuned:
+            here = "" if tuned.in_force else "; not in force: made elsewhere or with other engines"
+            pairs += [
+                ("tuned", f"{tuned.chosen} on {tuned.device}{here}"),
+                ("  found", f"{tuned.when:%Y-%m-%d %H:%M} UTC {_for(tuned)}: {tuned.why}"),
+            ]
+        return pairs
+
+    def records(self) -> dict[str, Any]:
+        """The same for programs."""
+        import msgspec
+
+        from paddlesrv.engines.choice import in_force
+
+        return {
+            "engine_choices": [
+                msgspec.to_builtins(each) | {"in_force": in_force(each)} for each in self.choices
+            ],
+            "tuned": [
+                msgspec.to_builtins(each) | {"in_force": each.in_force} for each in self.tuned
+            ],
+        }
 
 
-def choice_records(choices: list[Choice]) -> list[dict[str, Any]]:
-    """The same for programs."""
-    import msgspec
-
-    from paddlesrv.engines.choice import in_force
-
-    return [msgspec.to_builtins(choice) | {"in_force": in_force(choice)} for choice in choices]
+def _for(tuned: Tuned) -> str:
+    wishes = tuned.wishes
+    within = f" within {wishes.limit_ms:g} ms" if wishes.limit_ms is not None else ""
+    callers = f"{wishes.concurrency} caller{'s' if wishes.concurrency != 1 else ''}"
+    whose = f" of {tuned.target}" if tuned.target != tuned.model else ""
+    return f"for {wishes.objective}{within} with {callers}{whose}"
 
 
 def _found(evidence: Evidence) -> str:

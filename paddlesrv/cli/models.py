@@ -13,9 +13,8 @@ from paddlesrv.cli.output import Output, human_size
 from paddlesrv.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from paddlesrv.engines.choice import Choice
+    from paddlesrv.cli.choices import Known
     from paddlesrv.models.spec import ModelSpec, TensorSpec
-    from paddlesrv.tuning.record import Tuned
     from paddlesrv.zoo.entries import Entry, Source
     from paddlesrv.zoo.store import InstalledModel
 
@@ -123,32 +122,17 @@ def info(
         assert entry is not None
         installed = shell.store.installed(entry.name)  # type: ignore[assignment]
     record = _record(entry, installed)
-    choices: list[Choice] = []
-    tuned: list[Tuned] = []
+    known: Known | None = None
     if installed is not None:
-        from paddlesrv.cli.choices import choice_records
-        from paddlesrv.cli.tunings import tuned_records
-        from paddlesrv.engines.choice import recorded
+        from paddlesrv.cli.choices import Known
 
-        choices = recorded(installed.spec, installed.directory, shell.settings.cache_dir)
-        record["engine_choices"] = choice_records(choices)
-        tuned = _tuned(shell, installed)
-        record["tuned"] = tuned_records(tuned)
+        known = Known.of(installed, shell.settings.cache_dir)
+        record |= known.records()
     shell.output.answer(
         record,
         names=[record["name"]],
-        human=lambda: _show(shell.output, record, entry, installed, choices, tuned),
+        human=lambda: _show(shell.output, record, entry, installed, known),
     )
-
-
-def _tuned(shell: Shell, installed: InstalledModel) -> list[Tuned]:
-    if not (shell.settings.cache_dir / "tuned").is_dir():  # what follows loads half of a server
-        return []
-    from paddlesrv.server.launch import LocalModel
-    from paddlesrv.tuning.record import recorded
-
-    model = LocalModel(installed.spec, installed.directory)
-    return recorded(model, shell.settings.cache_dir)
 
 
 def _rows(shell: Shell) -> list[Row]:
@@ -276,8 +260,7 @@ def _show(
     record: dict[str, Any],
     entry: Entry | None,
     installed: InstalledModel | None,
-    choices: list[Choice],
-    tuned: list[Tuned],
+    known: Known | None,
 ) -> None:
     pairs: list[tuple[str, str]] = [("name", record["name"])]
     if entry is not None:
@@ -297,10 +280,7 @@ def _show(
     else:
         pairs += [("task", record["task"]), ("collection", OWN)]
     if installed is not None:
-        from paddlesrv.cli.choices import choice_pairs
-        from paddlesrv.cli.tunings import tuned_pairs
-
-        pairs += [*_installed_pairs(installed), *choice_pairs(choices), *tuned_pairs(tuned)]
+        pairs += [*_installed_pairs(installed), *(known.pairs() if known is not None else [])]
     elif entry is not None and entry.status != "needs-export":
         pairs.append(("installed", f"no; get it: paddlesrv get {entry.name}"))
     output.pairs(pairs)

@@ -17,7 +17,7 @@ from paddlesrv.errors import NotFound, PaddlesrvError, UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.server.config import ModelConfig
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
     from paddlesrv.server.pictures import Picture
     from paddlesrv.tasks.base import InputKind, TaskInput, TaskOptions
 

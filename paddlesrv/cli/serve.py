@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from paddlesrv.engines.devices import DeviceInfo
     from paddlesrv.server.config import ModelConfig, ServerConfig
     from paddlesrv.server.deciding import Decisions
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
     from paddlesrv.server.locate import Located
     from paddlesrv.server.pipeline_translation import Translation
     from paddlesrv.server.ports import Ports

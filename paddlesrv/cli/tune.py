@@ -20,10 +20,11 @@ from paddlesrv.errors import PaddlesrvError, UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.server.config import ModelConfig
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
     from paddlesrv.server.locate import Located
     from paddlesrv.tasks.base import TaskInput
-    from paddlesrv.tuning.search import Found, Row, Watch, Wishes
+    from paddlesrv.tuning.measured import Row, Wishes
+    from paddlesrv.tuning.search import Found, Watch
     from paddlesrv.tuning.tuner import Plan
 
 PANEL = "Serving"
@@ -103,7 +104,7 @@ def tune(
     What wins by more than noise is remembered for this machine, and `serve` uses it where no flag,
     variable or file says otherwise.
     """
-    from paddlesrv.tuning.search import Wishes
+    from paddlesrv.tuning.measured import Wishes
 
     running = options.Running(gpu=gpu, cpu=cpu, precision=precision, engine=engine)
     wishes = Wishes(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from paddlesrv.cli.output import Output
-from paddlesrv.tuning.search import Row
+from paddlesrv.tuning.measured import Row
 
 
 class Bar:

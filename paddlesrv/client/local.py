@@ -16,7 +16,7 @@ from paddlesrv.engines.base import Engine, EngineOptions
 from paddlesrv.errors import InvalidInput
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.predict import InProcessRunner, LoadedModel, make_tasks
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.pictures import Picture, check_wanted, render
 from paddlesrv.server.validation import check_inputs
 from paddlesrv.tasks.base import Task, TaskInput, TaskOptions

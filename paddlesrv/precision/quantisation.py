@@ -21,7 +21,7 @@ from paddlesrv.isolated import Failure, run_isolated
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.precision.report import Report
 from paddlesrv.server.config import default_threads
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.settings import from_environment
 
 TIMEOUT_SECONDS = 3600.0

@@ -10,7 +10,7 @@ from paddlesrv.errors import DeviceUnavailable, UsageError
 from paddlesrv.precision.quantisation import Watch, quantise
 from paddlesrv.precision.report import Report
 from paddlesrv.server.config import ModelConfig
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 
 
 def ensure_quantised(

@@ -162,6 +162,11 @@ RULES = Rules(
 """How what does not fit in a server's configuration is explained."""
 
 
+def component_config(whole: ModelConfig, component: str) -> ModelConfig:
+    """How a component runs that nobody configures: as the model that needs it."""
+    return msgspec.structs.replace(whole, name=component, max_batch_size=None, tensorrt_shapes=())
+
+
 def device_of(config: ModelConfig) -> Device:
     """Where a configured model runs."""
     kind, _, index = config.device.partition(":")

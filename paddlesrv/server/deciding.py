@@ -18,7 +18,7 @@ from paddlesrv.engines.choice import Choice, choose, recall
 from paddlesrv.engines.devices import DeviceInfo, Machine, check, describe
 from paddlesrv.errors import DeviceUnavailable
 from paddlesrv.server.config import ModelConfig, default_threads, device_of, engine_options
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 
 
 @dataclass(frozen=True)

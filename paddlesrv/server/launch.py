@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import msgspec
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import DeviceUnavailable, UsageError
-from paddlesrv.models.spec import ModelSpec
-from paddlesrv.server.config import ModelConfig
+from paddlesrv.server.config import ModelConfig, component_config
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.scheduler import Limits
 from paddlesrv.server.service import ModelSetup
 from paddlesrv.tasks import make_task
 from paddlesrv.tasks.base import Task
-
-
-@dataclass(frozen=True)
-class LocalModel:
-    """A model that lies on this machine: what it is, where, and its other names."""
-
-    spec: ModelSpec
-    root: Path
-    aliases: tuple[str, ...] = ()
 
 
 def plan(
@@ -47,11 +34,6 @@ def plan(
                 planned[component] = own.get(component) or (inherited, find(component))
         planned.setdefault(model.spec.name, (config, model))
     return list(planned.values())
-
-
-def component_config(whole: ModelConfig, component: str) -> ModelConfig:
-    """How a component runs that nobody configures: as the model that needs it."""
-    return msgspec.structs.replace(whole, name=component, max_batch_size=None, tensorrt_shapes=())
 
 
 def setups(

@@ -19,7 +19,7 @@ from paddlesrv.zoo.names import as_name, default_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
     from paddlesrv.zoo.catalogue import Catalogue
     from paddlesrv.zoo.entries import Entry
     from paddlesrv.zoo.store import Store
@@ -88,7 +88,7 @@ def find_local(
         NotFound: it is not installed.
         IntegrityError: its directory holds no model that can be served.
     """
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
 
     for model in located:
         if model.config.name == name and model.directory is not None:

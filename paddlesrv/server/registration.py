@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from paddlesrv.server.config import ModelConfig, ServerConfig
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.ports import Ports
 from paddlesrv.server.processes import ProcessIdentity
 from paddlesrv.server.records import Claim, ServerRecord, State

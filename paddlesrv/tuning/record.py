@@ -19,9 +19,9 @@ import msgspec
 
 from paddlesrv.engines.devices import Machine, describe
 from paddlesrv.errors import IntegrityError
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning.candidates import Candidate
-from paddlesrv.tuning.search import Row, Wishes
+from paddlesrv.tuning.measured import Row, Wishes
 
 DIRECTORY = "tuned"
 """In the store."""
@@ -72,6 +72,11 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     @property
+    def in_force(self) -> bool:
+        """Whether it was made on this machine, with the engines that are installed now."""
+        return self.place == Place.here(self.device)
+
+    @property
     def short(self) -> str:
         """In a few words: `tuned 2026-11-23 for throughput`."""
         return f"tuned {self.when:%Y-%m-%d} for {self.wishes.objective}"
@@ -110,11 +115,6 @@ def recorded(model: LocalModel, cache_dir: Path) -> list[Tuned]:
         with suppress(OSError, IntegrityError):
             found.append(_decoded(model, path, path.read_bytes()))
     return sorted(found, key=lambda each: each.when, reverse=True)
-
-
-def in_force(record: Tuned) -> bool:
-    """Whether it was made on this machine with the engines that are installed now."""
-    return record.place == Place.here(record.device)
 
 
 def keep(record: Tuned, model: LocalModel, cache_dir: Path) -> Path:

@@ -19,9 +19,9 @@ from typing import Protocol
 import msgspec
 
 from paddlesrv.errors import PaddlesrvError
-from paddlesrv.tuning.candidates import Candidate, Objective, delayed
+from paddlesrv.tuning.candidates import Candidate, delayed
 from paddlesrv.tuning.halving import Halving, Rung
-from paddlesrv.tuning.trial import Measured
+from paddlesrv.tuning.measured import Measured, Row, Wishes
 
 NOISE = 0.05
 """Least share by which a winner must be better; more where the default itself varies more."""
@@ -33,39 +33,6 @@ FIRST_SHARE, HALVING_SHARE, DELAY_SHARE = 0.1, 0.7, 0.4
 """Of the budget; of what is left; of what is left then. The duel has the rest."""
 FIRST_MOST_SECONDS = 5.0
 DUEL_ROUNDS = 5
-
-
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted: `limit_ms` is the most that the 99th percentile may be."""
-
-    objective: Objective = "throughput"
-    limit_ms: float | None = None
-    concurrency: int = 1
-
-    def value(self, measured: Measured) -> float:
-        """What is to be as large as possible."""
-        return measured.rate if self.objective == "throughput" else 1e3 / measured.p50_ms
-
-    def within(self, measured: Measured) -> bool:
-        """Whether answers come in time."""
-        return self.limit_ms is None or measured.p99_ms <= self.limit_ms
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out about one candidate.
-
-    `ratio` is to the default measured beside it, above 1 is better; `refused` is why it was
-    dropped. The figures are means (percentiles: medians) over `rounds`.
-    """
-
-    candidate: Candidate
-    rounds: int = 0
-    rate: float | None = None
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    average_batch: float | None = None
-    ratio: float | None = None
-    refused: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

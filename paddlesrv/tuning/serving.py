@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from paddlesrv.errors import NotFound
-from paddlesrv.server.config import ModelConfig, usable_cores
-from paddlesrv.server.launch import LocalModel, component_config
+from paddlesrv.server.config import ModelConfig, component_config, usable_cores
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.locate import Located
 from paddlesrv.tuning.record import Tuned, recall, recorded
 

@@ -11,37 +11,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 from msgspec.structs import replace as replace_fields
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.engines.check_input import check_input
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.config import ModelConfig, engine_options
-from paddlesrv.server.launch import LocalModel, setups
+from paddlesrv.server.launch import setups
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.request import InferRequest
 from paddlesrv.server.scheduler import Scheduler
 from paddlesrv.server.service import ModelSetup, Service
 from paddlesrv.tasks.base import TaskInput, TaskOptions
 from paddlesrv.tuning.candidates import Candidate
+from paddlesrv.tuning.measured import Measured
 
 LOAD_TIMEOUT_SECONDS = 120.0
 WARM_UP_SHARE = 0.2
 """Of the time of a measurement: the first runs of each batch size are slow."""
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What callers saw: requests a second, and milliseconds until the answer.
-
-    `average_batch` is in rows of the network that is tuned.
-    """
-
-    requests: int
-    seconds: float
-    rate: float
-    p50_ms: float
-    p99_ms: float
-    average_batch: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,13 @@ import uvloop
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.server.config import ModelConfig, usable_cores
 from paddlesrv.server.deciding import Decisions
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tasks.base import TaskInput
 from paddlesrv.tuning.candidates import Candidate, candidates
 from paddlesrv.tuning.engines import ways
+from paddlesrv.tuning.measured import Wishes
 from paddlesrv.tuning.record import Place, Tuned, drop, keep
-from paddlesrv.tuning.search import Bench, Found, Search, Watch, Wishes
+from paddlesrv.tuning.search import Bench, Found, Search, Watch
 from paddlesrv.tuning.trial import Load, Stand, as_candidate
 
 Make = Callable[[Load, str, Mapping[str, Candidate]], Bench]

@@ -15,7 +15,7 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.precision import quantise
 from paddlesrv.predict import LoadedModel, predict_in_process
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tasks.base import TaskInput
 
 pytestmark = [

@@ -24,7 +24,8 @@ from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
 from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.deciding import decide
-from paddlesrv.server.launch import LocalModel, plan, setups
+from paddlesrv.server.launch import plan, setups
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.request import InferRequest, Timing
 from paddlesrv.server.service import Service
 from paddlesrv.server.validation import check_inputs, fold_offsets

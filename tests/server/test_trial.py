@@ -14,7 +14,7 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import PaddlesrvError
 from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.deciding import decide
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning.candidates import Candidate
 from paddlesrv.tuning.trial import Load, Stand, as_candidate, percentile
 from tests.server.harness import local_spec

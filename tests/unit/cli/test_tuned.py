@@ -7,12 +7,12 @@ import pytest
 
 from paddlesrv.engines import devices
 from paddlesrv.server.config import load_config
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning import record as records
 from paddlesrv.tuning import serving
 from paddlesrv.tuning.candidates import Candidate
+from paddlesrv.tuning.measured import Wishes
 from paddlesrv.tuning.record import Place, Tuned, keep
-from paddlesrv.tuning.search import Wishes
 from paddlesrv.zoo.store import Store
 from tests.unit.tuning.records import MACHINE, OTHERS
 

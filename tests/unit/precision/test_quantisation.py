@@ -19,7 +19,7 @@ from paddlesrv.models.tensor import Tensor
 from paddlesrv.precision import Report, accepted_report, quantise
 from paddlesrv.precision.serving import ensure_quantised
 from paddlesrv.server.config import ModelConfig
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from tests.server.harness import local_spec
 from tests.standins import convolved, linear
 

@@ -12,7 +12,8 @@ from paddlesrv.errors import UsageError
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.deciding import decide
-from paddlesrv.server.launch import LocalModel, plan, setups
+from paddlesrv.server.launch import plan, setups
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.service import Service
 from tests.server.harness import local_spec, setup
 from tests.standins import linear

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from paddlesrv.errors import EngineError
 from paddlesrv.tuning.candidates import Candidate
-from paddlesrv.tuning.search import Row
-from paddlesrv.tuning.trial import Measured
+from paddlesrv.tuning.measured import Measured, Row
 
 LOAD_SECONDS = 0.5
 

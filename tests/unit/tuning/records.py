@@ -10,10 +10,10 @@ from paddlesrv.engines.builds import Build
 from paddlesrv.engines.devices import Machine
 from paddlesrv.engines.hardware import Cpu, Gpu, Gpus
 from paddlesrv.models.spec import ModelSpec
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning.candidates import Candidate
+from paddlesrv.tuning.measured import Row, Wishes
 from paddlesrv.tuning.record import Place, Tuned
-from paddlesrv.tuning.search import Row, Wishes
 
 BUILDS = (
     Build("paddle", "paddlepaddle", "3.3.1"),

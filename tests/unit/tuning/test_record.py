@@ -70,7 +70,7 @@ def test_the_files_decide_and_not_the_name(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_was_never_installed_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
-    from paddlesrv.server.launch import LocalModel
+    from paddlesrv.server.local_model import LocalModel
 
     place = tmp_path / "model"
     linear.write_onnx(place)

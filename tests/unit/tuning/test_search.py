@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from paddlesrv.errors import EngineError, PaddlesrvError
 from paddlesrv.tuning.candidates import Candidate, Way, candidates
-from paddlesrv.tuning.search import Found, Search, Wishes
+from paddlesrv.tuning.measured import Wishes
+from paddlesrv.tuning.search import Found, Search
 from tests.unit.tuning.bench import LOAD_SECONDS, Seen, World
 
 DEFAULT = Candidate(engine="paddle", threads=4, max_batch_size=32)

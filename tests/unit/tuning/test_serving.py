@@ -11,7 +11,7 @@ import pytest
 
 from paddlesrv.errors import IntegrityError, NotFound
 from paddlesrv.server.config import ModelConfig
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.server.locate import Located
 from paddlesrv.tuning import record as records
 from paddlesrv.tuning import serving

@@ -16,12 +16,13 @@ from paddlesrv.engines.choice import Choice
 from paddlesrv.engines.choice import Place as ChoicePlace
 from paddlesrv.server.config import ModelConfig
 from paddlesrv.server.deciding import Decisions
-from paddlesrv.server.launch import LocalModel
+from paddlesrv.server.local_model import LocalModel
 from paddlesrv.tuning import record as records
 from paddlesrv.tuning.candidates import Candidate, Way
 from paddlesrv.tuning.engines import ways
+from paddlesrv.tuning.measured import Wishes
 from paddlesrv.tuning.record import Place, keep, recall, recorded
-from paddlesrv.tuning.search import Bench, Found, Wishes
+from paddlesrv.tuning.search import Bench, Found
 from paddlesrv.tuning.trial import Load
 from paddlesrv.tuning.tuner import Plan, plan, tune, write
 from tests.unit.tuning.bench import Seen, World
