@@ -16,28 +16,27 @@ from pathlib import Path
 
 from benchmarks.load import Target
 
-HERE = Path(__file__).parent
-PEER_PACKAGES = {
-    "mosec": ["mosec==0.9.8", "onnxruntime", "numpy"],
-    "litserve": ["litserve==0.2.19", "onnxruntime", "numpy"],
-    "triton": ["nvidia-pytriton==0.7.0", "onnxruntime", "numpy"],
-}
 START_TIMEOUT = 90.0
 
 
 class System:
-    """A server in a process of its own (and of its children), and the request that loads it."""
+    """A server in a process of its own (and of its children), and the requests that load it.
+
+    `targets` is one request, or one for each form in which it can be asked.
+    """
 
     def __init__(
         self,
         name: str,
         command: Sequence[str],
-        target: Target,
+        targets: Target | Mapping[str, Target],
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.name = name
-        self.target = target
+        self.targets = {"": targets} if isinstance(targets, Target) else dict(targets)
+        self.target = next(iter(self.targets.values()))
         self._log = log
         with (log or Path(os.devnull)).open("wb") as output:
             self._process = subprocess.Popen(
@@ -47,21 +46,23 @@ class System:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=directory,
             )
 
-    def answer(self) -> bytes:
-        """Its answer to the request, once it gives one.
+    def answer(self, wire: str | None = None) -> bytes:
+        """Its answer to the request (of a form; else the first), once it gives one.
 
         Raises:
             RuntimeError: it ended, or did not answer in time.
         """
+        target = self.target if wire is None else self.targets[wire]
         deadline = time.monotonic() + START_TIMEOUT
         problem: Exception | None = None
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended: {self._last_words()}")
             try:
-                return post(self.target)
+                return post(target)
             except (urllib.error.URLError, OSError) as error:
                 problem = error
                 time.sleep(0.2)
@@ -69,16 +70,18 @@ class System:
 
     def cpu_seconds(self) -> float:
         """CPU time of the server's processes since they started (Linux: /proc/PID/stat)."""
-        ticks = 0
+        # The name, in brackets, may hold blanks. See proc(5): parent and session are fields 4
+        # and 6, user and system time are fields 14 and 15.
+        found = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                # The name, in brackets, may hold blanks. See proc(5): session is field 6,
-                # user and system time are fields 14 and 15.
+            with contextlib.suppress(OSError):
                 fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == self._process.pid:
-                ticks += int(fields[11]) + int(fields[12])
+                found[int(stat.parent.name)] = fields
+        ours = {pid for pid, fields in found.items() if int(fields[3]) == self._process.pid}
+        # Ray's workers have sessions of their own.
+        while more := {p for p, fields in found.items() if int(fields[1]) in ours} - ours:
+            ours |= more
+        ticks = sum(int(found[pid][11]) + int(found[pid][12]) for pid in ours)
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
@@ -100,7 +103,10 @@ class System:
 def post(target: Target) -> bytes:
     """Send the request once; the answer's body."""
     request = urllib.request.Request(
-        target.url, target.body, {"content-type": target.content_type}, method="POST"
+        target.url,
+        target.body,
+        {"content-type": target.content_type, **target.headers},
+        method="POST",
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         content: bytes = response.read()
@@ -119,24 +125,3 @@ def paddlesrv(model: str, *arguments: str, port: int) -> list[str]:
     """The command that serves a model."""
     command = [sys.executable, "-m", "paddlesrv", "serve", model, "--port", str(port)]
     return [*command, "--engine", "onnxruntime", *arguments]
-
-
-def peer_python(name: str, *, make: str | None) -> Path | None:
-    """The interpreter of a peer's virtual environment; None if there is none.
-
-    Args:
-        name: A key of `PEER_PACKAGES`.
-        make: The Python to make the environment with if it is not there; None makes none. Not
-            every Python will do for Triton: its wheel brings a `libpython` of its own, which must
-            fit the standard library of the Python that it finds (3.11.2 does, 3.11.7 does not).
-    """
-    home = HERE / ".peers" / name
-    complete = home / "complete"
-    if not complete.exists():
-        if make is None:
-            return None
-        subprocess.run([make, "-m", "venv", "--clear", str(home)], check=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *PEER_PACKAGES[name]], check=True)
-        complete.touch()
-    return home / "bin" / "python"
