@@ -33,6 +33,7 @@ from benchmarks.comparison import ENGINE, Document, Point, Served, machine, mark
 from benchmarks.networks import NETWORKS, Network
 from benchmarks.peers.environments import CannotInstall, cache_dir
 from benchmarks.peers.table import OURS, PEERS, Load, answer_of, start, start_ours
+from benchmarks.peers.table import versions as peer_versions
 from benchmarks.systems import System
 from paddlesrv.bench import batches
 
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> Document:
     ]
     versions = {"paddlesrv": paddlesrv.__version__, "onnxruntime": version("onnxruntime")}
     versions |= {"Python": platform.python_version()}
-    versions |= dict(peer.packages[0].split("==") for peer in PEERS.values())
+    versions |= peer_versions()
     return Document(
         command="python -m benchmarks.side_by_side " + " ".join(sys.argv[1:]),
         made=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.load import Target
 
-START_TIMEOUT = 90.0
+START_TIMEOUT = 60.0
 
 
 class System:
@@ -57,15 +58,18 @@ class System:
         """
         target = self.target if wire is None else self.targets[wire]
         deadline = time.monotonic() + START_TIMEOUT
-        problem: Exception | None = None
+        problem = ""
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended: {self._last_words()}")
             try:
                 return post(target)
-            except (urllib.error.URLError, OSError) as error:
-                problem = error
-                time.sleep(0.2)
+            except urllib.error.HTTPError as error:
+                # Until a model is loaded, some servers say that they do not know it.
+                problem = f"{error}: {error.read(300).decode(errors='replace')}"
+            except OSError as error:
+                problem = str(error)
+            time.sleep(0.2)
         raise RuntimeError(f"{self.name} does not answer: {problem}; {self._last_words()}")
 
     def cpu_seconds(self) -> float:
@@ -113,12 +117,21 @@ def post(target: Target) -> bytes:
     return content
 
 
-def free_port() -> int:
-    """A port that nobody listens on, nor on the two after it, which Triton takes as well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_port(following: int = 2) -> int:
+    """A port that nobody listens on, nor on those after it: Triton takes three.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    for _ in range(100):
+        # Below those that outgoing connections are given, which come and go meanwhile.
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for each in range(port, port + following + 1):
+                probe = probes.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", each))
+            return port
+    raise RuntimeError("there are no free ports")
 
 
 def paddlesrv(model: str, *arguments: str, port: int) -> list[str]:

@@ -54,6 +54,8 @@ def make(name: str, packages: Sequence[str], python: str | None, home: Path) -> 
     place.parent.mkdir(parents=True, exist_ok=True)
     _run([interpreter, "-m", "venv", "--clear", str(place)])
     pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    # Where there is no wheel of these for a Python, it is the wrong Python; they take an hour.
+    pip.append("--only-binary=numpy,onnxruntime,grpcio,paddlepaddle")
     usual = [p for p in packages if not p.startswith("--no-deps ")]
     bare = [p.removeprefix("--no-deps ") for p in packages if p.startswith("--no-deps ")]
     if usual:

@@ -5,6 +5,9 @@ recommends to begin with (batches as large as what waits, up to the largest); a 
 `bind` makes as many instances ("Binding Model to Triton", multi-instance model inference).
 """
 
+import os
+import sysconfig
+
 import numpy as np
 from network import Job, Network
 from pytriton.decorators import batch
@@ -26,6 +29,8 @@ def instance(job):
 def main():
     job = Job()
     ports = {"http_port": job.port, "grpc_port": job.port + 1, "metrics_port": job.port + 2}
+    # The backend's stub must find the libpython of this very Python, not another's.
+    os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
     delay = round(job.max_delay_ms * 1000)
     batcher = DynamicBatcher(max_queue_delay_microseconds=delay)
     with Triton(config=TritonConfig(http_address="127.0.0.1", **ports)) as triton:

@@ -53,8 +53,8 @@ class Load:
 def _peers() -> tuple[Peer, ...]:
     engine = (engine_pin(), "numpy")
     return (
-        # Triton's Python backend brings a stub that fits some Pythons; 3.13 does.
-        Peer("triton", ("nvidia-pytriton==0.7.0", *engine), _OPEN_INFERENCE, python="3.13"),
+        # Its stub was built for numpy 1: of numpy 2's arrays it takes no bytes.
+        Peer("triton", ("nvidia-pytriton==0.7.0", engine[0], "numpy<2"), _OPEN_INFERENCE),
         Peer(
             "mosec",
             ("mosec==0.9.8", *engine),
@@ -62,6 +62,12 @@ def _peers() -> tuple[Peer, ...]:
         ),
         Peer("litserve", ("litserve==0.2.19", *engine), {"json": ("open-inference", "/predict")}),
     )
+
+
+def versions() -> dict[str, str]:
+    """The version of each peer."""
+    pins = (peer.packages[0].removeprefix("--no-deps ") for peer in PEERS.values())
+    return dict(pin.split("==") for pin in pins)
 
 
 PEERS: dict[str, Peer] = {peer.name: peer for peer in _peers()}
