@@ -16,6 +16,9 @@ OURS = "paddlesrv"
 ENGINE = "engine alone"
 """The network in one process, in the batches that paddlesrv formed under the same load."""
 
+RESTLESS = 0.05
+"""The share of a core that a server may take when nobody asks it; else it is paused meanwhile."""
+
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One system under one load, once. Rates count good answers; times are of whole requests.
@@ -163,12 +166,15 @@ def _cell(row: Row | None) -> str:
 
 
 def _left_out(served: Served) -> str:
-    """Those that could not be measured, with the reason, and those that are never quiet."""
+    """Those that could not be measured, with the reason, and those that are never quiet.
+
+    The share is of one core.
+    """
     lines = [f"- {name}: {reason}" for name, reason in served.absent.items()]
-    busy = {name: share for name, share in served.idle.items() if share >= 0.02}
+    busy = {name: share for name, share in served.idle.items() if share >= RESTLESS}
     if busy:
         told = ", ".join(f"{name} {share:.0%}" for name, share in busy.items())
-        lines.append(f"- of a core, taken from all while nobody asks: {told}")
+        lines.append(f"- stopped (SIGSTOP) while others ran, for it works when nobody asks: {told}")
     return "\n".join(lines)
 
 

@@ -29,7 +29,16 @@ import numpy as np
 import paddlesrv
 from benchmarks import load
 from benchmarks.ceiling import Ceiling
-from benchmarks.comparison import ENGINE, Document, Point, Served, machine, markdown, write_section
+from benchmarks.comparison import (
+    ENGINE,
+    RESTLESS,
+    Document,
+    Point,
+    Served,
+    machine,
+    markdown,
+    write_section,
+)
 from benchmarks.networks import NETWORKS, Network
 from benchmarks.peers.environments import CannotInstall, cache_dir
 from benchmarks.peers.table import OURS, PEERS, Load, answer_of, start, start_ours
@@ -61,13 +70,12 @@ def main() -> None:
         write_section(PAGE, "side-by-side", markdown(document))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(description: str, connections: list[int]) -> argparse.ArgumentParser:
+    """The flags that all commands of this kind have."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     add = parser.add_argument
     add("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
-    add("--only", nargs="*", choices=list(PEERS), help="of these peers only")
-    add("--wires", nargs="+", choices=["json", "binary"], default=["json", "binary"])
-    add("--connections", type=int, nargs="+", default=[1, 4, 16, 64])
+    add("--connections", type=int, nargs="+", default=connections)
     add("--rounds", type=int, default=3)
     add("--seconds", type=float, default=3, help="a point; more for networks that need longer")
     add("--threads", type=int, default=1, help="of the engine, in one run")
@@ -75,8 +83,16 @@ def _arguments() -> argparse.Namespace:
     add("--cache", type=Path, default=cache_dir(), help="where environments and networks are kept")
     add("--tool", choices=["wrk", "own"], default=load.tool())
     add("--export", type=Path, help="write all figures as JSON")
+    add("--write", action="store_true", help="write them into docs/benchmarks.md")
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
+    parser = options(__doc__, connections=[1, 4, 16, 64])
+    add = parser.add_argument
+    add("--only", nargs="*", choices=list(PEERS), help="of these peers only")
+    add("--wires", nargs="+", choices=["json", "binary"], default=["json", "binary"])
     add("--read", type=Path, metavar="FILE", help="measure nothing: read what --export wrote")
-    add("--write", action="store_true", help="write docs/benchmarks.md and its picture")
     return parser.parse_args()
 
 
@@ -129,16 +145,24 @@ def measure(
                 system.stop()
                 systems.remove(system)
         idle = {system.name: _idle(system) for system in systems}
+        for system in systems:
+            if idle[system.name] >= RESTLESS:
+                system.pause()
         for turn, wire, connections, system in _turns(systems, args):
             if system.name in absent:
                 continue
             # The first turn warms up and is thrown away.
             seconds = args.seconds * network.patience if turn >= 0 else 1
+            restless = idle[system.name] >= RESTLESS
+            if restless:
+                system.resume()
             try:
-                point = _point(system, network, wire, connections, turn, seconds, args.tool)
+                point = measured(system, network, wire, connections, turn, seconds, args.tool)
             except RuntimeError as error:
                 absent[system.name] = f"failed under load: {error}"
                 continue
+            if restless:
+                system.pause()
             if turn >= 0:
                 points.append(point)
             if turn >= 0 and system.name == OURS:
@@ -202,14 +226,19 @@ def _wrong(system: System, network: Network, wanted: np.ndarray, wires: Sequence
     return ""
 
 
-def _point(
+def measured(
     system: System, network: Network, wire: str, connections: int, turn: int, seconds: float,
     tool: str,
 ) -> Point:  # fmt: skip
+    """One system under one load, once.
+
+    Raises:
+        RuntimeError: the load cannot be made.
+    """
     before, used = _batches(system, network), system.cpu_seconds()
     report = load.measure(system.targets[wire], connections, seconds, tool)
     after = system.cpu_seconds()
-    batch = batches.mean(before, _batches(system, network)) if system.name == OURS else None
+    batch = batches.mean(before, _batches(system, network))
     settle(system)
     return Point(
         network=network.name,
@@ -242,8 +271,7 @@ def _beside(point: Point, ceiling: Ceiling, seconds: float) -> Point:
 
 
 def _batches(system: System, network: Network) -> batches.Batches | None:
-    if system.name != OURS:
-        return None
+    """What a server's metrics say of its batches; None if it has none that are known."""
     root = httpx.URL(system.target.url).join("/metrics")
     with httpx.Client() as client:
         return batches.read(str(root), network.name, client)

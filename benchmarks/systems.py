@@ -73,35 +73,63 @@ class System:
         raise RuntimeError(f"{self.name} does not answer: {problem}; {self._last_words()}")
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server's processes since they started (Linux: /proc/PID/stat)."""
-        # The name, in brackets, may hold blanks. See proc(5): parent and session are fields 4
-        # and 6, user and system time are fields 14 and 15.
-        found = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                found[int(stat.parent.name)] = fields
-        ours = {pid for pid, fields in found.items() if int(fields[3]) == self._process.pid}
-        # Ray's workers have sessions of their own.
-        while more := {p for p, fields in found.items() if int(fields[1]) in ours} - ours:
-            ours |= more
-        ticks = sum(int(found[pid][11]) + int(found[pid][12]) for pid in ours)
+        """CPU time of the server's processes since they started."""
+        # See proc(5): user and system time are fields 14 and 15.
+        ticks = sum(int(fields[11]) + int(fields[12]) for fields in self._processes().values())
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def pause(self) -> None:
+        """Stop all its processes where they are, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _processes(self) -> dict[int, list[str]]:
+        """Its processes, and what the system says of each."""
+        found = _every_process()
+        # Parent and session are fields 4 and 6. Ray's workers have sessions of their own.
+        ours = {pid for pid, fields in found.items() if int(fields[3]) == self._process.pid}
+        while more := {pid for pid, fields in found.items() if int(fields[1]) in ours} - ours:
+            ours |= more
+        return {pid: found[pid] for pid in ours}
 
     def stop(self) -> None:
         """End it with all its children."""
+        self.resume()
+        left = self._processes()
         self._process.terminate()
         try:
             self._process.wait(15)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # LitServe's workers outlive the process that started them; all are in one group.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # LitServe's workers outlive the process that started them. The time at which a process
+        # started, field 22, tells it from another one that has been given its number since.
+        now = _every_process()
+        for pid, fields in left.items():
+            if now.get(pid, [""] * 20)[19] == fields[19]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-600:] if self._log else ""
+
+
+def _every_process() -> dict[int, list[str]]:
+    """What /proc/PID/stat (Linux, see proc(5)) says of every process, from field 3 on."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, in brackets, may hold blanks.
+            found[int(stat.parent.name)] = stat.read_text().rpartition(")")[2].split()
+    return found
 
 
 def post(target: Target) -> bytes:
