@@ -52,6 +52,16 @@ def make(name: str, packages: Sequence[str], python: str | None, home: Path) -> 
     if (place / _COMPLETE).is_file():
         return inside
     place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _install(interpreter, place, packages)
+    except CannotInstall:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return inside
+
+
+def _install(interpreter: str, place: Path, packages: Sequence[str]) -> None:
+    inside = place / "bin" / "python"
     _run([interpreter, "-m", "venv", "--clear", str(place)])
     pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # Where there is no wheel of these for a Python, it is the wrong Python; they take an hour.
@@ -66,7 +76,6 @@ def make(name: str, packages: Sequence[str], python: str | None, home: Path) -> 
         [str(inside), "-m", "pip", "freeze"], capture_output=True, text=True, check=False
     )
     (place / _COMPLETE).write_text(frozen.stdout)
-    return inside
 
 
 def find_python(wanted: str | None) -> str:

@@ -17,9 +17,10 @@ from benchmarks.peers.environments import engine_pin, make
 from benchmarks.systems import System, free_port, paddlesrv
 
 Wire = Literal["json", "binary"]
-Form = Literal["open-inference", "open-inference-binary", "bytes"]
+Form = Literal["open-inference", "open-inference-binary", "bytes", "bentoml"]
 """How a row looks in a request: the Open Inference Protocol's JSON; its binary extension; the
-row's bytes and nothing else, which is less than the extension asks of us."""
+row's bytes and nothing else, which is less than the extension asks of us; and the same JSON as the
+first with an answer that is its list of outputs alone, because BentoML names arguments."""
 
 HERE = Path(__file__).parent
 OURS = "paddlesrv"
@@ -61,6 +62,23 @@ def _peers() -> tuple[Peer, ...]:
             {"json": ("open-inference", "/inference"), "binary": ("bytes", "/inference")},
         ),
         Peer("litserve", ("litserve==0.2.19", *engine), {"json": ("open-inference", "/predict")}),
+        # It has no binary extension over HTTP. Its workers do not start with later versions of uvloop.
+        Peer(
+            "mlserver",
+            ("mlserver==1.7.1", "uvloop==0.21.0", *engine),
+            {"json": _OPEN_INFERENCE["json"]},
+        ),
+        Peer("bentoml", ("bentoml==1.4.39", *engine), {"json": ("bentoml", "/infer")}),
+        Peer(
+            "ray",
+            ("ray[serve]==2.60.0", *engine),
+            {"json": ("open-inference", "/infer"), "binary": ("bytes", "/infer")},
+            environment={
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+                "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # wants HAProxy in front
+            },
+        ),
     )
 
 
@@ -126,7 +144,7 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
     if form == "bytes":
         return Target(url, row.tobytes(), "application/octet-stream")
     tensor = {"name": network.input, "shape": list(row.shape), "datatype": "FP32"}
-    if form == "open-inference":
+    if form in ("open-inference", "bentoml"):
         # Shortest decimals that are still the same float32, as clients send them.
         values = [float(str(value)) for value in row.ravel()]
         return Target(url, json.dumps({"inputs": [{**tensor, "data": values}]}).encode())
@@ -145,4 +163,6 @@ def answer_of(body: bytes, wire: Wire, network: Network) -> np.ndarray:
     """
     if wire == "binary":
         return np.frombuffer(body[-4 * network.classes :], np.float32)
-    return np.asarray(json.loads(body)["outputs"][0]["data"], np.float32).ravel()
+    said = json.loads(body)
+    outputs = said["outputs"] if isinstance(said, dict) else said
+    return np.asarray(outputs[0]["data"], np.float32).ravel()
