@@ -16,6 +16,12 @@ OURS = "paddlesrv"
 ENGINE = "engine alone"
 """The network in one process, in the batches that paddlesrv formed under the same load."""
 
+WIRES = {
+    "json": "JSON both ways",
+    "binary": "bytes both ways",
+    "predict": "pictures in, what the task says out",
+}
+"""Forms of requests, and how they are told."""
 RESTLESS = 0.05
 """The share of a core that a server may take when nobody asks it; else it is paused meanwhile."""
 
@@ -121,7 +127,7 @@ def markdown(document: Document) -> str:
         for wire in wires(document.points, served.name):
             how = f"{served.threads} thread(s) a run, {served.workers} worker(s)"
             how += f", batches of up to {served.max_batch_size}"
-            parts += [f"### {served.title}: {_WIRES.get(wire, wire)}", f"{how}."]
+            parts += [f"### {served.title}: {WIRES.get(wire, wire)}", f"{how}."]
             parts.append(_table(summarise(document.points, served.name, wire)))
         if lines := _left_out(served):
             parts.append(lines)
@@ -129,13 +135,6 @@ def markdown(document: Document) -> str:
         told = ", ".join(f"{name} {version}" for name, version in document.versions.items())
         parts.append(f"Versions: {told}.")
     return "\n\n".join(part for part in parts if part)
-
-
-_WIRES = {
-    "json": "JSON both ways",
-    "binary": "bytes both ways",
-    "predict": "pictures in, what the task says out",
-}
 
 
 def _table(rows: Sequence[Row]) -> str:

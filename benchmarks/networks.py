@@ -71,12 +71,12 @@ def linear(home: Path) -> Network:
 
 def mobilenet(home: Path) -> Network:
     """MobileNetV3-small at 224 x 224, batches of up to 16."""
-    return _image(home, "mobilenet_v3_small", "MobileNetV3-small", 16, 1)
+    return _image(home, "mobilenet_v3_small", "MobileNetV3-small", 16, 2)
 
 
 def resnet50(home: Path) -> Network:
     """ResNet-50 at 224 x 224, batches of up to 8."""
-    return _image(home, "resnet50", "ResNet-50", 8, 3)
+    return _image(home, "resnet50", "ResNet-50", 8, 4)
 
 
 NETWORKS: dict[str, Callable[[Path], Network]] = {

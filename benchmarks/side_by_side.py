@@ -67,7 +67,8 @@ def main() -> None:
         from benchmarks.plot import draw
 
         draw(document, PICTURE)
-        write_section(PAGE, "side-by-side", markdown(document))
+        picture = f"![requests per second over connections]({PICTURE.relative_to(DOCS)})"
+        write_section(PAGE, "side-by-side", f"{picture}\n\n{markdown(document)}")
 
 
 def options(description: str, connections: list[int]) -> argparse.ArgumentParser:
@@ -144,18 +145,19 @@ def measure(
                 absent[system.name] = problem
                 system.stop()
                 systems.remove(system)
-        idle = {system.name: _idle(system) for system in systems}
         for system in systems:
-            if idle[system.name] >= RESTLESS:
+            _find_idle(system)
+            if system.idle >= RESTLESS:
                 system.pause()
         for turn, wire, connections, system in _turns(systems, args):
             if system.name in absent:
                 continue
             # The first turn warms up and is thrown away.
             seconds = args.seconds * network.patience if turn >= 0 else 1
-            restless = idle[system.name] >= RESTLESS
+            restless = system.idle >= RESTLESS
             if restless:
                 system.resume()
+                settle(system)
             try:
                 point = measured(system, network, wire, connections, turn, seconds, args.tool)
             except RuntimeError as error:
@@ -174,7 +176,7 @@ def measure(
         workers=setting.workers,
         max_batch_size=setting.max_batch_size,
         absent=absent,
-        idle=idle,
+        idle={system.name: system.idle for system in systems},
     )
     return described, points
 
@@ -277,23 +279,26 @@ def _batches(system: System, network: Network) -> batches.Batches | None:
         return batches.read(str(root), network.name, client)
 
 
-def settle(system: System, quiet: float = 0.2, limit: float = 15.0) -> None:
-    """Wait until it has worked off what a generator that stopped has left in its queue."""
+def settle(system: System, limit: float = 15.0) -> None:
+    """Wait until it has worked off what a generator that stopped has left in its queue.
+
+    It is done when it takes hardly more of a core than the share that it takes when idle.
+    """
     deadline = time.monotonic() + limit
     used = system.cpu_seconds()
     while time.monotonic() < deadline:
         time.sleep(0.2)
         now = system.cpu_seconds()
-        if now - used < quiet * 0.2:
+        if now - used < (system.idle + 0.2) * 0.2:
             return
         used = now
 
 
-def _idle(system: System) -> float:
+def _find_idle(system: System) -> None:
     settle(system)
     used, began = system.cpu_seconds(), time.monotonic()
     time.sleep(1.0)
-    return round((system.cpu_seconds() - used) / (time.monotonic() - began), 3)
+    system.idle = round((system.cpu_seconds() - used) / (time.monotonic() - began), 3)
 
 
 def _turns(

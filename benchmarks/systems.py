@@ -38,6 +38,8 @@ class System:
         self.name = name
         self.targets = {"": targets} if isinstance(targets, Target) else dict(targets)
         self.target = next(iter(self.targets.values()))
+        self.idle = 0.0
+        """The share of a core that it takes when nobody asks it, once that has been found out."""
         self._log = log
         with (log or Path(os.devnull)).open("wb") as output:
             self._process = subprocess.Popen(

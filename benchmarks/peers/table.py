@@ -62,7 +62,7 @@ def _peers() -> tuple[Peer, ...]:
             {"json": ("open-inference", "/inference"), "binary": ("bytes", "/inference")},
         ),
         Peer("litserve", ("litserve==0.2.19", *engine), {"json": ("open-inference", "/predict")}),
-        # It has no binary extension over HTTP. Its workers do not start with later versions of uvloop.
+        # No binary extension over HTTP. Its workers do not start with later versions of uvloop.
         Peer(
             "mlserver",
             ("mlserver==1.7.1", "uvloop==0.21.0", *engine),
@@ -84,8 +84,11 @@ def _peers() -> tuple[Peer, ...]:
 
 def versions() -> dict[str, str]:
     """The version of each peer."""
-    pins = (peer.packages[0].removeprefix("--no-deps ") for peer in PEERS.values())
-    return dict(pin.split("==") for pin in pins)
+    found = {}
+    for peer in PEERS.values():
+        name, _, version = peer.packages[0].removeprefix("--no-deps ").partition("==")
+        found[name.partition("[")[0]] = version
+    return found
 
 
 PEERS: dict[str, Peer] = {peer.name: peer for peer in _peers()}
