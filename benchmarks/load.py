@@ -65,7 +65,7 @@ def measure(target: Target, connections: int, seconds: float, with_tool: str = "
 
 _SCRIPT = """
 wrk.method = "POST"
-wrk.headers["content-type"] = "{content_type}"
+{headers}
 local file = io.open("{body}", "rb")
 wrk.body = file:read("*a")
 file:close()
@@ -82,7 +82,9 @@ def _wrk(target: Target, connections: int, seconds: float) -> Report:
     with tempfile.TemporaryDirectory() as scratch:
         body, script = Path(scratch, "body"), Path(scratch, "post.lua")
         body.write_bytes(target.body)
-        script.write_text(_SCRIPT.format(content_type=target.content_type, body=body))
+        headers = {"content-type": target.content_type, **target.headers}
+        lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
+        script.write_text(_SCRIPT.format(headers=lines, body=body))
         # wrk takes whole seconds only.
         duration = max(1, round(seconds))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", "30s"]

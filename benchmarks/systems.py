@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,28 +17,29 @@ from pathlib import Path
 
 from benchmarks.load import Target
 
-HERE = Path(__file__).parent
-PEER_PACKAGES = {
-    "mosec": ["mosec==0.9.8", "onnxruntime", "numpy"],
-    "litserve": ["litserve==0.2.19", "onnxruntime", "numpy"],
-    "triton": ["nvidia-pytriton==0.7.0", "onnxruntime", "numpy"],
-}
-START_TIMEOUT = 90.0
+START_TIMEOUT = 60.0
 
 
 class System:
-    """A server in a process of its own (and of its children), and the request that loads it."""
+    """A server in a process of its own (and of its children), and the requests that load it.
+
+    `targets` is one request, or one for each form in which it can be asked.
+    """
 
     def __init__(
         self,
         name: str,
         command: Sequence[str],
-        target: Target,
+        targets: Target | Mapping[str, Target],
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.name = name
-        self.target = target
+        self.targets = {"": targets} if isinstance(targets, Target) else dict(targets)
+        self.target = next(iter(self.targets.values()))
+        self.idle = 0.0
+        """The share of a core that it takes when nobody asks it, once that has been found out."""
         self._log = log
         with (log or Path(os.devnull)).open("wb") as output:
             self._process = subprocess.Popen(
@@ -47,96 +49,122 @@ class System:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=directory,
             )
 
-    def answer(self) -> bytes:
-        """Its answer to the request, once it gives one.
+    def answer(self, wire: str | None = None) -> bytes:
+        """Its answer to the request (of a form; else the first), once it gives one.
 
         Raises:
             RuntimeError: it ended, or did not answer in time.
         """
+        target = self.target if wire is None else self.targets[wire]
         deadline = time.monotonic() + START_TIMEOUT
-        problem: Exception | None = None
+        problem = ""
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended: {self._last_words()}")
             try:
-                return post(self.target)
-            except (urllib.error.URLError, OSError) as error:
-                problem = error
-                time.sleep(0.2)
+                return post(target)
+            except urllib.error.HTTPError as error:
+                # Until a model is loaded, some servers say that they do not know it.
+                problem = f"{error}: {error.read(300).decode(errors='replace')}"
+            except OSError as error:
+                problem = str(error)
+            time.sleep(0.2)
         raise RuntimeError(f"{self.name} does not answer: {problem}; {self._last_words()}")
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server's processes since they started (Linux: /proc/PID/stat)."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                # The name, in brackets, may hold blanks. See proc(5): session is field 6,
-                # user and system time are fields 14 and 15.
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == self._process.pid:
-                ticks += int(fields[11]) + int(fields[12])
+        """CPU time of the server's processes since they started."""
+        # See proc(5): user and system time are fields 14 and 15.
+        ticks = sum(int(fields[11]) + int(fields[12]) for fields in self._processes().values())
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def pause(self) -> None:
+        """Stop all its processes where they are, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _processes(self) -> dict[int, list[str]]:
+        """Its processes, and what the system says of each."""
+        found = _every_process()
+        # Parent and session are fields 4 and 6. Ray's workers have sessions of their own.
+        ours = {pid for pid, fields in found.items() if int(fields[3]) == self._process.pid}
+        while more := {pid for pid, fields in found.items() if int(fields[1]) in ours} - ours:
+            ours |= more
+        return {pid: found[pid] for pid in ours}
 
     def stop(self) -> None:
         """End it with all its children."""
+        self.resume()
+        left = self._processes()
         self._process.terminate()
         try:
             self._process.wait(15)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # LitServe's workers outlive the process that started them; all are in one group.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # LitServe's workers outlive the process that started them. The time at which a process
+        # started, field 22, tells it from another one that has been given its number since.
+        now = _every_process()
+        for pid, fields in left.items():
+            if now.get(pid, [""] * 20)[19] == fields[19]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-600:] if self._log else ""
 
 
+def _every_process() -> dict[int, list[str]]:
+    """What /proc/PID/stat (Linux, see proc(5)) says of every process, from field 3 on."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, in brackets, may hold blanks.
+            found[int(stat.parent.name)] = stat.read_text().rpartition(")")[2].split()
+    return found
+
+
 def post(target: Target) -> bytes:
     """Send the request once; the answer's body."""
     request = urllib.request.Request(
-        target.url, target.body, {"content-type": target.content_type}, method="POST"
+        target.url,
+        target.body,
+        {"content-type": target.content_type, **target.headers},
+        method="POST",
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         content: bytes = response.read()
     return content
 
 
-def free_port() -> int:
-    """A port that nobody listens on, nor on the two after it, which Triton takes as well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_port(following: int = 2) -> int:
+    """A port that nobody listens on, nor on those after it: Triton takes three.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    for _ in range(100):
+        # Below those that outgoing connections are given, which come and go meanwhile.
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for each in range(port, port + following + 1):
+                probe = probes.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", each))
+            return port
+    raise RuntimeError("there are no free ports")
 
 
 def paddlesrv(model: str, *arguments: str, port: int) -> list[str]:
     """The command that serves a model."""
     command = [sys.executable, "-m", "paddlesrv", "serve", model, "--port", str(port)]
     return [*command, "--engine", "onnxruntime", *arguments]
-
-
-def peer_python(name: str, *, make: str | None) -> Path | None:
-    """The interpreter of a peer's virtual environment; None if there is none.
-
-    Args:
-        name: A key of `PEER_PACKAGES`.
-        make: The Python to make the environment with if it is not there; None makes none. Not
-            every Python will do for Triton: its wheel brings a `libpython` of its own, which must
-            fit the standard library of the Python that it finds (3.11.2 does, 3.11.7 does not).
-    """
-    home = HERE / ".peers" / name
-    complete = home / "complete"
-    if not complete.exists():
-        if make is None:
-            return None
-        subprocess.run([make, "-m", "venv", "--clear", str(home)], check=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *PEER_PACKAGES[name]], check=True)
-        complete.touch()
-    return home / "bin" / "python"

@@ -1,0 +1,63 @@
+"""The engine alone in this process: what no server on the same engine can exceed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+from benchmarks.networks import Network
+from benchmarks.peers import network as engine
+
+
+def session(network: Network, threads: int) -> engine.Network:
+    """The network as all peers load it."""
+    model = str(network.onnx / "model.onnx")
+    job = SimpleNamespace(model=model, threads=threads, input=network.input, output=network.output)
+    return engine.Network(job)
+
+
+class Ceiling:
+    """As many sessions as servers have workers, each in a thread of its own."""
+
+    def __init__(self, network: Network, threads: int, workers: int) -> None:
+        self._row = network.row()
+        self._sessions = [session(network, threads) for _ in range(workers)]
+
+    def answer(self) -> np.ndarray:
+        """The row that every server must answer."""
+        row: np.ndarray = self._sessions[0].run(self._row)[0]
+        return row
+
+    def rate(self, rows: int, seconds: float) -> float:
+        """Rows per second, all workers together, in batches of `rows`."""
+        x = np.repeat(self._row, rows, axis=0)
+        for each in self._sessions:
+            each.run(x)
+        rates = [0.0] * len(self._sessions)
+
+        def work(index: int) -> None:
+            run, done, started = self._sessions[index].run, 0, time.perf_counter()
+            while (now := time.perf_counter()) - started < seconds or not done:
+                run(x)
+                done += 1
+            rates[index] = done * rows / (now - started)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(len(rates))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(rates)
+
+    def milliseconds(self, seconds: float) -> float:
+        """The median time of one run of one row, on one worker."""
+        run, times = self._sessions[0].run, []
+        run(self._row)
+        until = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < until or not times:
+            run(self._row)
+            times.append(time.perf_counter() - began)
+        return float(np.median(times)) * 1e3
