@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.documents import replace_section
+from benchmarks.comparison import write_section
 from paddlesrv.engines.candidates import Candidate, Wanted, Way
 from paddlesrv.engines.choice import Choice, choose, forget
 from paddlesrv.server.config import default_threads
@@ -69,7 +69,7 @@ def main() -> None:
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(lines)))
     if asked.write:
-        replace_section(asked.write, "engines", text)
+        write_section(asked.write, "engines", text)
 
 
 def models(home: Path, only: Sequence[str]) -> Iterator[tuple[InstalledModel, str]]:
