@@ -144,7 +144,7 @@ class _Tune:
         removed = 0
         for _, network in self._planned():
             if dry_run:
-                removed += len(record.recorded(network, cache))
+                removed += len(record.paths(network, cache))
                 removed += len(choice.recorded(network.spec, network.root, cache))
             else:
                 removed += len(record.forget(network, cache))

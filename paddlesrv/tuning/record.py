@@ -111,10 +111,18 @@ def recall(
 def recorded(model: LocalModel, cache_dir: Path) -> list[Tuned]:
     """Every record for these very files that can be read, wherever made; the newest first."""
     found = []
-    for path in _paths(model, cache_dir):
+    for path in paths(model, cache_dir):
         with suppress(OSError, IntegrityError):
             found.append(_decoded(model, path, path.read_bytes()))
     return sorted(found, key=lambda each: each.when, reverse=True)
+
+
+def paths(model: LocalModel, cache_dir: Path) -> list[Path]:
+    """Every record for these very files, wherever made, damaged or not."""
+    directory = cache_dir / DIRECTORY
+    if model.spec.format == "pipeline" or not directory.is_dir():
+        return []
+    return sorted(directory.glob(f"{_network(model)}-*.json"))
 
 
 def keep(record: Tuned, model: LocalModel, cache_dir: Path) -> Path:
@@ -154,10 +162,10 @@ def forget(model: LocalModel, cache_dir: Path) -> list[Path]:
     Raises:
         OSError: the store cannot be written.
     """
-    paths = _paths(model, cache_dir)
-    for path in paths:
+    found = paths(model, cache_dir)
+    for path in found:
         path.unlink(missing_ok=True)
-    return paths
+    return found
 
 
 def _decoded(model: LocalModel, path: Path, content: bytes, called: str = "") -> Tuned:
@@ -186,13 +194,6 @@ def _path(model: LocalModel, cache_dir: Path, place: Place, device: str) -> Path
     conditions = msgspec.json.encode((SCHEMA, place, device), order="sorted")
     key = hashlib.sha256(conditions).hexdigest()[:_NAME_CHARACTERS]
     return cache_dir / DIRECTORY / f"{_network(model)}-{key}.json"
-
-
-def _paths(model: LocalModel, cache_dir: Path) -> list[Path]:
-    directory = cache_dir / DIRECTORY
-    if model.spec.format == "pipeline" or not directory.is_dir():
-        return []
-    return sorted(directory.glob(f"{_network(model)}-*.json"))
 
 
 def _network(model: LocalModel) -> str:

@@ -120,7 +120,10 @@ def test_a_damaged_record_is_refused_with_what_to_do(tuned, paddlesrv):
     ended = paddlesrv("serve", "rec", "--port", "0", "--dry-run")
     assert ended.code == 5
     assert "the record of how rec was tuned is damaged" in ended.err
-    assert "paddlesrv tune rec --forget" in ended.err
+    assert "hint: serve it as if it had not been tuned: paddlesrv tune rec --forget" in ended.err
+    assert paddlesrv("tune", "rec", "--forget", "--dry-run").out == "rec: would forget 1 record\n"
+    assert paddlesrv("tune", "rec", "--forget").out == "rec: forgot 1 record\n"
+    assert paddlesrv("serve", "rec", "--port", "0", "--dry-run").code == 0
 
 
 def test_a_generated_file_has_it_with_a_note_and_is_read_back(tuned, paddlesrv, tmp_path):
