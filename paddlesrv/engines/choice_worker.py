@@ -10,32 +10,19 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import Engine, EngineOptions
 from paddlesrv.engines.candidates import Candidate, Evidence, Timing, Way, pick
-from paddlesrv.engines.check_input import check_input
+from paddlesrv.engines.questions import Answers, Questions
 from paddlesrv.engines.trial import Report, Request
-from paddlesrv.engines.variants import difference
-from paddlesrv.errors import EngineError, PaddlesrvError
+from paddlesrv.errors import PaddlesrvError
 from paddlesrv.isolated import die_with
-from paddlesrv.models.spec import ModelSpec
-from paddlesrv.models.tensor import Tensor
 
-Answers = Mapping[str, Tensor]
-
-_SIDES = (96, 224, 320, 640)
-"""Pixels of pictures whose size a model leaves open, until one suits it."""
-_TIMED_SIDE = 320
-_TIMED_STEPS = 32
-_ALONE = 3
-_SLOW_SECONDS = 0.5
-"""A reference that takes longer is asked fewer questions."""
 _HOPELESS = 3.0
 """A candidate that takes so many times as long as the fastest is not timed again."""
 _SMALL_SECONDS = 0.02
@@ -107,7 +94,7 @@ class _Trial:
         self._report = Report(rows=request.rows)
         self._found: dict[Candidate, Evidence] = {}
         self._runners: list[_Runner] = []
-        self._questions: _Questions | None = None
+        self._questions: Questions | None = None
 
     def compare(self) -> bool:
         """Ask every candidate the same; whether there is one to be trusted."""
@@ -118,7 +105,7 @@ class _Trial:
             try:
                 engine = self._load(candidate, self._threads[0])
                 if self._questions is None:
-                    self._questions = _Questions.of(self._spec, engine, self._request)
+                    self._questions = Questions.of(self._spec, engine, self._request)
                 found = self._questions.difference(engine)
             except PaddlesrvError as error:
                 self._note(Evidence(candidate=candidate, refused=error.message))
@@ -280,131 +267,6 @@ class _Trial:
         partial = path.with_suffix(".part")
         partial.write_bytes(msgspec.json.encode(self._report))
         partial.replace(path)
-
-
-class _Questions:
-    """What every candidate is asked, what the reference answers, and what they are timed with.
-
-    `together` is all rows of `alone` in one batch; `rows` the batches that the network takes.
-    """
-
-    def __init__(
-        self,
-        alone: Sequence[Answers],
-        together: Answers | None,
-        timed: Mapping[int, Answers],
-        reference: Engine,
-    ) -> None:
-        self._alone = alone
-        self._together = together
-        self.timed = timed
-        self.rows = tuple(timed)
-        self._truth = [reference.run(inputs) for inputs in alone]
-        self._whole = reference.run(together) if together is not None else None
-        self._large = reference.run(timed[1])
-        # A network may mix its rows by itself; what it is made of cannot be blamed for that.
-        self._divides = self._whole is not None and _apart(self._whole, self._truth) <= 1e-3
-
-    @classmethod
-    def of(cls, spec: ModelSpec, reference: Engine, request: Request) -> _Questions:
-        """Questions that suit the reference.
-
-        Raises:
-            EngineError: it fails on all of them, or answers numbers that are none.
-        """
-        side, seconds = _suitable(spec, reference)
-        count = _ALONE if seconds < _SLOW_SECONDS else 2
-        alone = [check_input(spec, side=side, seed=seed) for seed in range(count)]
-        timed = {1: _timed(spec, reference, 1, side)}
-        together: Answers | None = None
-        if len(request.rows) > 1 and _takes_batches(spec):
-            together = _joined(alone)
-            largest = request.rows[-1]
-            try:
-                reference.run(together)
-                timed[largest] = _timed(spec, reference, largest, side)
-            except EngineError:  # its batch is fixed, whatever its shapes say
-                together = None
-                timed = {1: timed[1]}
-        return cls(alone, together, timed, reference)
-
-    def difference(self, engine: Engine) -> float:
-        """The largest difference of an engine's answers to the reference's, row by row as well.
-
-        Raises:
-            EngineError: it fails on one of them.
-        """
-        alone = [engine.run(inputs) for inputs in self._alone]
-        found = [_differs(mine, its) for mine, its in zip(alone, self._truth, strict=True)]
-        found.append(_differs(engine.run(self.timed[1]), self._large))
-        if self._together is not None and self._whole is not None:
-            whole = engine.run(self._together)
-            found.append(_differs(whole, self._whole))
-            if self._divides:
-                found.append(_apart(whole, alone))
-        return max(found)
-
-
-def _suitable(spec: ModelSpec, reference: Engine) -> tuple[int, float]:
-    """The side of pictures that the reference takes, and the seconds of a run with it."""
-    failure: EngineError | None = None
-    for side in _SIDES:
-        inputs = check_input(spec, side=side)
-        try:
-            reference.run(inputs)
-            began = time.perf_counter()
-            answers = reference.run(inputs)
-        except EngineError as error:
-            failure = error
-            continue
-        if all(_is_finite(tensor) for tensor in answers.values()):
-            return side, time.perf_counter() - began
-        failure = EngineError("the answers to it are no finite numbers")
-    assert failure is not None
-    raise failure
-
-
-def _timed(spec: ModelSpec, reference: Engine, rows: int, side: int) -> Answers:
-    """Inputs of a size as serving sees it, or the smaller ones if the network takes no others."""
-    larger = check_input(spec, rows, side=max(side, _TIMED_SIDE), steps=_TIMED_STEPS)
-    try:
-        reference.run(larger)
-    except EngineError:
-        return check_input(spec, rows, side=side)
-    return larger
-
-
-def _takes_batches(spec: ModelSpec) -> bool:
-    return spec.max_batch_size > 1 and all(t.shape and t.shape[0] < 0 for t in spec.inputs)
-
-
-def _joined(parts: Sequence[Answers]) -> dict[str, Tensor]:
-    return {name: Tensor(np.concatenate([part[name].data for part in parts])) for name in parts[0]}
-
-
-def _apart(whole: Answers, alone: Sequence[Answers]) -> float:
-    """A batch's answers against those of its rows alone; infinite if they do not divide."""
-    try:
-        return _differs(whole, _joined(alone))
-    except ValueError:  # no first dimension, or others differ
-        return float("inf")
-
-
-def _differs(found: Answers, expected: Answers) -> float:
-    """As `variants.difference`; texts are equal or infinitely different."""
-    if found.keys() != expected.keys():
-        return float("inf")
-    numbers: dict[str, Tensor] = {}
-    for name, tensor in expected.items():
-        if tensor.data.dtype.kind in "fiub":
-            numbers[name] = tensor
-        elif not np.array_equal(found[name].data, tensor.data):
-            return float("inf")
-    return difference({name: found[name] for name in numbers}, numbers)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return tensor.data.dtype.kind != "f" or bool(np.isfinite(tensor.data).all())
 
 
 if __name__ == "__main__":
