@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from paddlesrv.cli.output import Output
     from paddlesrv.engines.candidates import Evidence
     from paddlesrv.engines.choice import Choice
     from paddlesrv.server.config import ModelConfig
@@ -18,6 +19,24 @@ if TYPE_CHECKING:
 
 
 UNDECIDED = "the fastest engine that answers right, found at the first start"
+
+
+class Watched:
+    """Tells what a trial is doing, and before the first of them what it is good for."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._begun = False
+
+    def __call__(self, text: str) -> None:
+        """Say it."""
+        if not self._begun:
+            self._output.note(
+                "engine   looking for the fastest that answers right, once on this machine "
+                "(not wanted: --engine paddle)"
+            )
+        self._begun = True
+        self._output.note(f"engine   {text}")
 
 
 @dataclass(frozen=True)

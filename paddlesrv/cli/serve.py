@@ -14,6 +14,7 @@ import typer
 
 from paddlesrv.cli import options
 from paddlesrv.cli.command import command
+from paddlesrv.cli.choices import Watched
 from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.serve_told import Told
@@ -355,7 +356,7 @@ class _Start:
             planned,
             settings.cache_dir,
             limit_seconds=settings.choice_seconds,
-            watch=lambda text: self._out.note(f"engine   {text}"),
+            watch=Watched(self._out),
             variants=tuning.variants,
         )
 

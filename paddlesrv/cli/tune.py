@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paddlesrv.cli import inputs, options
+from paddlesrv.cli.choices import Watched
 from paddlesrv.cli.command import command
 from paddlesrv.cli.output import Output
 from paddlesrv.cli.progress import watching
@@ -191,7 +192,7 @@ class _Tune:
             planned,
             shell.settings.cache_dir,
             limit_seconds=0 if dry_run else shell.settings.choice_seconds,
-            watch=lambda text: self._out.note(f"engine   {text}"),
+            watch=Watched(self._out),
         )
         plans = plan(planned, decided, wishes)
         if dry_run:
