@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paddlesrv.cli import options
-from paddlesrv.cli.command import command
 from paddlesrv.cli.choices import Watched
+from paddlesrv.cli.command import command
 from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.serve_told import Told
