@@ -93,6 +93,13 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--only", nargs="*", choices=list(PEERS), help="of these peers only")
     add("--wires", nargs="+", choices=["json", "binary"], default=["json", "binary"])
+    add(
+        "--engines",
+        nargs="+",
+        choices=["onnxruntime", "paddle"],
+        default=["onnxruntime", "paddle"],
+        help="with Paddle, beside those peers that run Paddle",
+    )
     add("--read", type=Path, metavar="FILE", help="measure nothing: read what --export wrote")
     return parser.parse_args()
 
@@ -102,11 +109,13 @@ def run(args: argparse.Namespace) -> Document:
     served, points = [], []
     about = machine()
     for name in args.networks:
-        network = NETWORKS[name](args.cache)
-        setting = Load(args.threads, args.workers or network.workers, network.max_batch_size)
-        here, found = measure(network, setting, args)
-        served.append(here)
-        points += found
+        for engine in args.engines:
+            network = NETWORKS[name](args.cache)
+            network = network.on_paddle() if engine == "paddle" else network
+            setting = Load(args.threads, args.workers or network.workers, network.max_batch_size)
+            here, found = measure(network, setting, args)
+            served.append(here)
+            points += found
     notes = [
         f"load by {args.tool} on the same machine; {args.rounds} rounds of {args.seconds:g} s a"
         " point (longer for slow networks), in turns; medians",
@@ -132,7 +141,8 @@ def measure(
     network: Network, setting: Load, args: argparse.Namespace
 ) -> tuple[Served, list[Point]]:
     """One network on all servers."""
-    names = list(PEERS) if args.only is None else args.only
+    names = [n for n, peer in PEERS.items() if peer.engine == network.engine]
+    names = [n for n in names if args.only is None or n in args.only]
     absent: dict[str, str] = {}
     points: list[Point] = []
     ceiling = Ceiling(network, setting.threads, setting.workers)
@@ -170,7 +180,7 @@ def measure(
             if turn >= 0 and system.name == OURS:
                 points.append(_beside(point, ceiling, seconds))
     described = Served(
-        name=network.name,
+        name=network.key,
         title=network.title,
         threads=setting.threads,
         workers=setting.workers,
@@ -196,7 +206,7 @@ def _started(
     ours.answer()
     yield ours
     for name in names:
-        print(f"{network.name}: {name} ...", file=sys.stderr, flush=True)
+        print(f"{network.key}: {name} ...", file=sys.stderr, flush=True)
         try:
             system = start(PEERS[name], network, setting, args.cache, scratch)
         except CannotInstall as error:
@@ -243,7 +253,7 @@ def measured(
     batch = batches.mean(before, _batches(system, network))
     settle(system)
     return Point(
-        network=network.name,
+        network=network.key,
         wire=wire,
         system=system.name,
         connections=connections,

@@ -17,10 +17,11 @@ from benchmarks.peers.environments import engine_pin, make
 from benchmarks.systems import System, free_port, paddlesrv
 
 Wire = Literal["json", "binary"]
-Form = Literal["open-inference", "open-inference-binary", "bytes", "bentoml"]
+Form = Literal["open-inference", "open-inference-binary", "bytes", "bentoml", "pipeline"]
 """How a row looks in a request: the Open Inference Protocol's JSON; its binary extension; the
 row's bytes and nothing else, which is less than the extension asks of us; and the same JSON as the
-first with an answer that is its list of outputs alone, because BentoML names arguments."""
+first with an answer that is its list of outputs alone, because BentoML names arguments. `pipeline`
+is Paddle Serving's own JSON, which holds a tensor too."""
 
 HERE = Path(__file__).parent
 OURS = "paddlesrv"
@@ -38,6 +39,7 @@ class Peer:
     packages: tuple[str, ...]
     asked: Mapping[Wire, tuple[Form, str]]
     python: str | None = None
+    engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,6 +81,33 @@ def _peers() -> tuple[Peer, ...]:
                 "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # wants HAProxy in front
             },
         ),
+        # The last release of 2022; of Paddle 2 it is the last that Python 3.8 has.
+        Peer(
+            "pipeline",
+            (
+                "--no-deps paddle-serving-server==0.9.0",
+                "--no-deps paddle-serving-client==0.9.0",
+                "--no-deps paddle-serving-app==0.9.0",
+                "paddlepaddle==2.6.2",
+                "numpy<1.24",
+                "protobuf==3.20.2",
+                "grpcio==1.47.5",
+                "grpcio-tools==1.47.5",
+                "flask<2.3",
+                "func-timeout",
+                "pyyaml",
+                "requests",
+                "six",
+                "opencv-python-headless<4.9",
+                "sentencepiece",
+                "shapely",
+                "pyclipper",
+                "pytest",
+            ),
+            {"json": ("pipeline", "/{name}/prediction")},
+            python="3.8",
+            engine="paddle",
+        ),
     )
 
 
@@ -101,7 +130,7 @@ def start_ours(network: Network, load: Load, scratch: Path, label: str = OURS) -
     words += ["--instances", str(load.workers)]
     if load.max_delay_ms is not None:
         words += ["--max-delay", f"{load.max_delay_ms:g}"]
-    command = paddlesrv(str(network.onnx), *words, port=port)
+    command = paddlesrv(str(network.served), *words, port=port, engine=network.engine)
     home = {"PADDLESRV_HOME": str(scratch / "home")}
     targets = {wire: target(network, port, *asked) for wire, asked in _OPEN_INFERENCE.items()}
     return System(label, command, targets, home, scratch / f"{label}.log")
@@ -151,6 +180,10 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
         # Shortest decimals that are still the same float32, as clients send them.
         values = [float(str(value)) for value in row.ravel()]
         return Target(url, json.dumps({"inputs": [{**tensor, "data": values}]}).encode())
+    if form == "pipeline":
+        own = {"name": network.input, "elem_type": 1, "shape": list(row.shape)}
+        values = [float(str(value)) for value in row.ravel()]
+        return Target(url, json.dumps({"tensors": [{**own, "float_data": values}]}).encode())
     tensor["parameters"] = {"binary_data_size": row.nbytes}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     lengths = {"inference-header-content-length": str(len(head))}
@@ -167,5 +200,7 @@ def answer_of(body: bytes, wire: Wire, network: Network) -> np.ndarray:
     if wire == "binary":
         return np.frombuffer(body[-4 * network.classes :], np.float32)
     said = json.loads(body)
+    if isinstance(said, dict) and "err_no" in said:
+        return np.asarray(json.loads(said["value"][0]), np.float32).ravel()
     outputs = said["outputs"] if isinstance(said, dict) else said
     return np.asarray(outputs[0]["data"], np.float32).ravel()
