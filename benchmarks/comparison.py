@@ -19,7 +19,7 @@ ENGINE = "engine alone"
 WIRES = {
     "json": "JSON both ways",
     "binary": "bytes both ways",
-    "predict": "pictures in, what the task says out",
+    "predict": "pictures in JSON, names of classes out",
 }
 """Forms of requests, and how they are told."""
 RESTLESS = 0.05

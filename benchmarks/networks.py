@@ -49,6 +49,11 @@ class Network:
         """The directory that is served: it has the network's name, which a server takes from it."""
         return self.onnx if self.engine == "onnxruntime" else self.paddle
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it is served with its task beside tensors, as those peers do that have tasks."""
+        return self.engine == "paddle" and len(self.shape) == 3
+
     def on_paddle(self) -> Network:
         """The same, to be run by Paddle: one worker, for its Python lets one run at a time."""
         title = f"{self.title}, Paddle Inference"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +19,22 @@ from benchmarks.networks import Network
 from benchmarks.peers.environments import engine_pin, make
 from benchmarks.systems import System, free_port, paddlesrv
 
-Wire = Literal["json", "binary"]
-Form = Literal["open-inference", "open-inference-binary", "bytes", "bentoml", "pipeline"]
-"""How a row looks in a request: the Open Inference Protocol's JSON; its binary extension; the
-row's bytes and nothing else, which is less than the extension asks of us; and the same JSON as the
-first with an answer that is its list of outputs alone, because BentoML names arguments. `pipeline`
-is Paddle Serving's own JSON, which holds a tensor too."""
+Wire = Literal["json", "binary", "predict"]
+Form = Literal[
+    "open-inference", "open-inference-binary", "bytes", "bentoml", "pipeline", "images", "image"
+]  # fmt: skip
+"""How a row looks in a request.
+
+The Open Inference Protocol's JSON; its binary extension; the row's bytes and nothing else, which is
+less than the extension asks of us; the same JSON as the first, with an answer that is its list of
+outputs alone, because BentoML names arguments; Paddle Serving's own JSON, which holds a tensor too.
+With `images` (ours) and `image` (PaddleX's) JSON holds a picture in base64, and the server makes the
+tensor itself.
+"""
 
 HERE = Path(__file__).parent
 OURS = "paddlesrv"
+PICTURE = HERE.parents[1] / "docs" / "images" / "hello.png"
 _OPEN_INFERENCE: Mapping[Wire, tuple[Form, str]] = {
     "json": ("open-inference", "/v2/models/{name}/infer"),
     "binary": ("open-inference-binary", "/v2/models/{name}/infer"),
@@ -108,6 +118,12 @@ def _peers() -> tuple[Peer, ...]:
             python="3.8",
             engine="paddle",
         ),
+        Peer(
+            "paddlex",
+            ("paddlex[cv,serving]==3.7.2", "paddlepaddle==3.3.1"),
+            {"predict": ("image", "/image-classification")},
+            engine="paddle",
+        ),
     )
 
 
@@ -130,9 +146,19 @@ def start_ours(network: Network, load: Load, scratch: Path, label: str = OURS) -
     words += ["--instances", str(load.workers)]
     if load.max_delay_ms is not None:
         words += ["--max-delay", f"{load.max_delay_ms:g}"]
-    command = paddlesrv(str(network.served), *words, port=port, engine=network.engine)
     home = {"PADDLESRV_HOME": str(scratch / "home")}
-    targets = {wire: target(network, port, *asked) for wire, asked in _OPEN_INFERENCE.items()}
+    model = str(network.served)
+    ours: dict[Wire, tuple[Form, str]] = dict(_OPEN_INFERENCE)
+    if network.takes_pictures:
+        # A model of one's own is served with its pictures once it is imported with its task.
+        own = [sys.executable, "-m", "paddlesrv", "import", model, "--task", "image-classification"]
+        subprocess.run(
+            [*own, "--no-run"], env={**os.environ, **home}, check=True, capture_output=True
+        )
+        model = network.name
+        ours["predict"] = ("images", "/predict/{name}")
+    command = paddlesrv(model, *words, port=port, engine=network.engine)
+    targets = {wire: target(network, port, *asked) for wire, asked in ours.items()}
     return System(label, command, targets, home, scratch / f"{label}.log")
 
 
@@ -175,6 +201,10 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
     row = network.row()
     if form == "bytes":
         return Target(url, row.tobytes(), "application/octet-stream")
+    if form in ("images", "image"):
+        picture = base64.b64encode(PICTURE.read_bytes()).decode()
+        said = {"images": [picture]} if form == "images" else {"image": picture}
+        return Target(url, json.dumps(said).encode())
     tensor = {"name": network.input, "shape": list(row.shape), "datatype": "FP32"}
     if form in ("open-inference", "bentoml"):
         # Shortest decimals that are still the same float32, as clients send them.
@@ -193,10 +223,17 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
 def answer_of(body: bytes, wire: Wire, network: Network) -> np.ndarray:
     """The row that a server answered; of bytes it is the end of them in every form.
 
+    Of a picture it is the number of classes that were named: what random weights make of a picture
+    hangs on the last bit.
+
     Raises:
         ValueError: it is no such answer.
         LookupError: likewise.
     """
+    if wire == "predict":
+        said = json.loads(body)
+        found = said["results"][0]["classes"] if "results" in said else said["result"]["categories"]
+        return np.float32([len(found)])
     if wire == "binary":
         return np.frombuffer(body[-4 * network.classes :], np.float32)
     said = json.loads(body)
