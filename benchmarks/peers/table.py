@@ -28,7 +28,7 @@ Form = Literal[
 The Open Inference Protocol's JSON; its binary extension; the row's bytes and nothing else, which is
 less than the extension asks of us; the same JSON as the first, with an answer that is its list of
 outputs alone, because BentoML names arguments; Paddle Serving's own JSON, which holds a tensor too.
-With `images` (ours) and `image` (PaddleX's) JSON holds a picture in base64, and the server makes the
+With `images` (ours) and `image` (PaddleX) JSON holds a picture in base64, and the server makes the
 tensor itself.
 """
 
