@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import logging
 import platform
 import sys
 import tempfile
@@ -112,6 +113,8 @@ def run(args: argparse.Namespace) -> Document:
     """Measure everything that is asked for."""
     served, points = [], []
     about = machine()
+    # Paddle, once it is loaded, makes every library's logging talk.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     for name in args.networks:
         for engine in args.engines:
             network = NETWORKS[name](args.cache)
@@ -145,8 +148,13 @@ def measure(
     network: Network, setting: Load, args: argparse.Namespace
 ) -> tuple[Served, list[Point]]:
     """One network on all servers."""
-    names = [n for n, peer in PEERS.items() if peer.engine == network.engine]
-    names = [n for n in names if args.only is None or n in args.only]
+    forms = {wire for wire in args.wires if wire != "predict" or network.takes_pictures}
+    names = [
+        name
+        for name, peer in PEERS.items()
+        if peer.engine == network.engine and forms & set(peer.asked)
+        if args.only is None or name in args.only
+    ]
     absent: dict[str, str] = {}
     points: list[Point] = []
     ceiling = Ceiling(network, setting.threads, setting.workers)

@@ -1,4 +1,4 @@
-"""A classifier served by PaddleX 3.7.2: its basic serving, `paddlex --serve`.
+"""A classifier served by PaddleX 3.4.3: its basic serving, `paddlex --serve`.
 
 Tuned by the documentation of PaddleX ("Basic Serving" of pipelines): there is little to tune. It
 merges no requests and has one process; oneDNN is what it runs on CPUs with by default, and the
