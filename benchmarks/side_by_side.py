@@ -39,6 +39,7 @@ from benchmarks.comparison import (
     Served,
     machine,
     markdown,
+    merged,
     write_section,
 )
 from benchmarks.networks import NETWORKS, Network
@@ -62,7 +63,9 @@ def main() -> None:
     """Measure, or read what was measured; print, and write what is asked for."""
     args = _arguments()
     if args.read:
-        document = msgspec.json.decode(args.read.read_bytes(), type=Document)
+        document = merged(
+            [msgspec.json.decode(file.read_bytes(), type=Document) for file in args.read]
+        )
     else:
         document = run(args)
     if args.export:
@@ -105,7 +108,13 @@ def _arguments() -> argparse.Namespace:
         default=["onnxruntime", "paddle"],
         help="with Paddle, beside those peers that run Paddle",
     )
-    add("--read", type=Path, metavar="FILE", help="measure nothing: read what --export wrote")
+    add(
+        "--read",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing: read what --export wrote, of one run or of several",
+    )
     return parser.parse_args()
 
 
