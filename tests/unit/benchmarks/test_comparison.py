@@ -19,6 +19,7 @@ from benchmarks.comparison import (
     write_section,
 )
 from benchmarks.efficiency import Round, cost
+from benchmarks.plot import panels
 
 
 def point(system, rate, connections=16, wire="json", round=0, **more):
@@ -101,6 +102,13 @@ def test_runs_of_other_networks_are_told_as_one_and_of_the_same_are_refused():
     assert [p.rate for p in both.points] == [1, 2]
     with pytest.raises(ValueError, match="the same network"):
         merged([one, one])
+
+
+def test_a_panel_is_drawn_where_there_is_something_to_compare():
+    points = [point(OURS, 1), point(OURS, 1, wire="binary"), point(ENGINE, 2, wire="binary")]
+    shown = [form for _, form, _ in panels(document([*points, point("other", 2)]))]
+    assert shown == ["json"]
+    assert [form for _, form, _ in panels(document(points))] == ["json", "binary"]
 
 
 _words = st.text(st.characters(blacklist_characters="<>\r"), max_size=40)
