@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import SimpleNamespace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,11 +13,42 @@ from benchmarks.networks import Network
 from benchmarks.peers import network as engine
 
 
-def session(network: Network, threads: int) -> engine.Network:
-    """The network as all peers load it."""
+class Runs(Protocol):
+    """A network that is loaded."""
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Rows in, rows out."""
+        ...
+
+
+def session(network: Network, threads: int) -> Runs:
+    """The network as all peers load it; with Paddle, as paddlesrv does."""
+    if network.engine == "paddle":
+        return OnPaddle(network, threads)
     model = str(network.onnx / "model.onnx")
     job = SimpleNamespace(model=model, threads=threads, input=network.input, output=network.output)
     return engine.Network(job)
+
+
+class OnPaddle:
+    """Paddle's predictor, behind paddlesrv's thin engine."""
+
+    def __init__(self, network: Network, threads: int) -> None:
+        from paddlesrv.engines import load_engine
+        from paddlesrv.engines.base import EngineOptions
+        from paddlesrv.models.tensor import Tensor
+        from tests.server.harness import local_spec
+
+        spec = local_spec(network.paddle, network.name)
+        options = EngineOptions(engine="paddle", threads=threads)
+        self._engine = load_engine(spec, network.paddle, options)
+        self._tensor = Tensor
+        self._input = network.input
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Rows in, rows out."""
+        (y,) = self._engine.run({self._input: self._tensor(x)}).values()
+        return y.data
 
 
 class Ceiling:

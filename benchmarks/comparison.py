@@ -19,7 +19,7 @@ ENGINE = "engine alone"
 WIRES = {
     "json": "JSON both ways",
     "binary": "bytes both ways",
-    "predict": "pictures in, what the task says out",
+    "predict": "pictures in JSON, names of classes out",
 }
 """Forms of requests, and how they are told."""
 RESTLESS = 0.05
@@ -112,6 +112,25 @@ def summarise(points: Sequence[Point], network: str, wire: str) -> list[Row]:
     return rows
 
 
+def merged(documents: Sequence[Document]) -> Document:
+    """Several runs, each of other networks, told as one; what is common is told by the first.
+
+    Raises:
+        ValueError: two of them have measured the same network.
+    """
+    networks = [served for document in documents for served in document.networks]
+    if len({served.name for served in networks}) < len(networks):
+        raise ValueError("the same network in two runs: figures of different runs do not compare")
+    return msgspec.structs.replace(
+        documents[0],
+        command="`, `".join(unique(document.command for document in documents)),
+        machine="; ".join(unique(document.machine for document in documents)),
+        notes=unique(note for document in documents for note in document.notes),
+        networks=networks,
+        points=[point for document in documents for point in document.points],
+    )
+
+
 def wires(points: Sequence[Point], network: str) -> list[str]:
     """In which forms the network was asked."""
     return [w for w in unique(p.wire for p in points if p.network == network) if w]
@@ -156,7 +175,7 @@ def _cell(row: Row | None) -> str:
     if row is None:
         return ""
     if not row.rate:
-        return f"no answer ({row.errors} errors)"
+        return f"nothing answered in time ({row.errors} errors)"
     ratio = f"**{row.ratio:.2f}** · " if row.ratio is not None else ""
     times = f" ({row.p50_ms:.3g} / {row.p99_ms:.3g})" if row.p50_ms else ""
     batch = f", batch {row.batch:.1f}" if row.batch is not None else ""

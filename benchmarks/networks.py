@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,16 +37,37 @@ class Network:
     workers: int
     patience: int
     """How many times longer than usual a measurement must be, so that enough answers come in."""
+    engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
+
+    @property
+    def key(self) -> str:
+        """What it is called among the figures of a run."""
+        return self.name if self.engine == "onnxruntime" else f"{self.name}/paddle"
+
+    @property
+    def served(self) -> Path:
+        """The directory that is served: it has the network's name, which a server takes from it."""
+        return self.onnx if self.engine == "onnxruntime" else self.paddle
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it is served with its task beside tensors, as those peers do that have tasks."""
+        return self.engine == "paddle" and len(self.shape) == 3
+
+    def on_paddle(self) -> Network:
+        """The same, to be run by Paddle: one worker, for its Python lets one run at a time."""
+        title = f"{self.title}, Paddle Inference"
+        return replace(self, engine="paddle", title=title, workers=1)
 
     @property
     def onnx(self) -> Path:
-        """The directory with `model.onnx`, of which a server takes the model's name."""
+        """The directory with `model.onnx`."""
         return self.directory / "onnx" / self.name
 
     @property
     def paddle(self) -> Path:
         """The directory with `inference.pdmodel` and `inference.pdiparams`."""
-        return self.directory / "paddle"
+        return self.directory / "paddle" / self.name
 
     def row(self) -> np.ndarray:
         """One row of input, float32, the same every time."""
@@ -60,7 +82,7 @@ def linear(home: Path) -> Network:
 
     def write(directory: Path) -> None:
         standin.write_onnx(directory / "onnx" / "linear")
-        standin.write_program(directory / "paddle")
+        standin.write_program(directory / "paddle" / "linear")
 
     directory = _kept(home / "networks" / "linear", write)
     title = "linear, 13 features"
@@ -89,9 +111,10 @@ NETWORKS: dict[str, Callable[[Path], Network]] = {
 def _image(home: Path, name: str, title: str, max_batch_size: int, patience: int) -> Network:
     def write(directory: Path) -> None:
         flags = {"FLAGS_enable_pir_api": "0", "GLOG_minloglevel": "2"}
-        command = [sys.executable, "-m", "benchmarks.networks", name, str(directory / "paddle")]
+        paddle = directory / "paddle" / name
+        command = [sys.executable, "-m", "benchmarks.networks", name, str(paddle)]
         subprocess.run(command, check=True, env={**os.environ, **flags})
-        _convert(directory / "paddle", directory / "onnx" / name)
+        _convert(paddle, directory / "onnx" / name)
 
     directory = _kept(home / "networks" / name, write)
     title = f"{title}, random weights"

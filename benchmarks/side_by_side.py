@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import logging
 import platform
 import sys
 import tempfile
@@ -32,11 +33,13 @@ from benchmarks.ceiling import Ceiling
 from benchmarks.comparison import (
     ENGINE,
     RESTLESS,
+    WIRES,
     Document,
     Point,
     Served,
     machine,
     markdown,
+    merged,
     write_section,
 )
 from benchmarks.networks import NETWORKS, Network
@@ -52,12 +55,17 @@ PICTURE = DOCS / "images" / "side_by_side.png"
 _TOLERANCE = 1e-3
 """Of the largest number of an answer; engines of different versions add in different orders."""
 
+_CLASSES = 5
+"""That are named of a picture, by paddlesrv and by PaddleX where nothing else is said."""
+
 
 def main() -> None:
     """Measure, or read what was measured; print, and write what is asked for."""
     args = _arguments()
     if args.read:
-        document = msgspec.json.decode(args.read.read_bytes(), type=Document)
+        document = merged(
+            [msgspec.json.decode(file.read_bytes(), type=Document) for file in args.read]
+        )
     else:
         document = run(args)
     if args.export:
@@ -92,8 +100,21 @@ def _arguments() -> argparse.Namespace:
     parser = options(__doc__, connections=[1, 4, 16, 64])
     add = parser.add_argument
     add("--only", nargs="*", choices=list(PEERS), help="of these peers only")
-    add("--wires", nargs="+", choices=["json", "binary"], default=["json", "binary"])
-    add("--read", type=Path, metavar="FILE", help="measure nothing: read what --export wrote")
+    add("--wires", nargs="+", choices=list(WIRES), default=list(WIRES))
+    add(
+        "--engines",
+        nargs="+",
+        choices=["onnxruntime", "paddle"],
+        default=["onnxruntime", "paddle"],
+        help="with Paddle, beside those peers that run Paddle",
+    )
+    add(
+        "--read",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing: read what --export wrote, of one run or of several",
+    )
     return parser.parse_args()
 
 
@@ -101,12 +122,16 @@ def run(args: argparse.Namespace) -> Document:
     """Measure everything that is asked for."""
     served, points = [], []
     about = machine()
+    # Paddle, once it is loaded, makes every library's logging talk.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     for name in args.networks:
-        network = NETWORKS[name](args.cache)
-        setting = Load(args.threads, args.workers or network.workers, network.max_batch_size)
-        here, found = measure(network, setting, args)
-        served.append(here)
-        points += found
+        for engine in args.engines:
+            network = NETWORKS[name](args.cache)
+            network = network.on_paddle() if engine == "paddle" else network
+            setting = Load(args.threads, args.workers or network.workers, network.max_batch_size)
+            here, found = measure(network, setting, args)
+            served.append(here)
+            points += found
     notes = [
         f"load by {args.tool} on the same machine; {args.rounds} rounds of {args.seconds:g} s a"
         " point (longer for slow networks), in turns; medians",
@@ -132,7 +157,13 @@ def measure(
     network: Network, setting: Load, args: argparse.Namespace
 ) -> tuple[Served, list[Point]]:
     """One network on all servers."""
-    names = list(PEERS) if args.only is None else args.only
+    forms = {wire for wire in args.wires if wire != "predict" or network.takes_pictures}
+    names = [
+        name
+        for name, peer in PEERS.items()
+        if peer.engine == network.engine and forms & set(peer.asked)
+        if args.only is None or name in args.only
+    ]
     absent: dict[str, str] = {}
     points: list[Point] = []
     ceiling = Ceiling(network, setting.threads, setting.workers)
@@ -170,7 +201,7 @@ def measure(
             if turn >= 0 and system.name == OURS:
                 points.append(_beside(point, ceiling, seconds))
     described = Served(
-        name=network.name,
+        name=network.key,
         title=network.title,
         threads=setting.threads,
         workers=setting.workers,
@@ -196,7 +227,7 @@ def _started(
     ours.answer()
     yield ours
     for name in names:
-        print(f"{network.name}: {name} ...", file=sys.stderr, flush=True)
+        print(f"{network.key}: {name} ...", file=sys.stderr, flush=True)
         try:
             system = start(PEERS[name], network, setting, args.cache, scratch)
         except CannotInstall as error:
@@ -221,10 +252,11 @@ def _wrong(system: System, network: Network, wanted: np.ndarray, wires: Sequence
             found = answer_of(system.answer(wire), wire, network)
         except (RuntimeError, ValueError, LookupError, TypeError) as error:
             return f"does not answer {wire}: {' '.join(str(error).split())[-300:]}"
-        if found.shape != wanted.shape:
-            return f"answers {found.shape} numbers, not {wanted.shape}"
-        if np.abs(found - wanted).max() > _TOLERANCE * np.abs(wanted).max():
-            return f"answers {found[:3]}, not {wanted[:3]}"
+        right = np.float32([_CLASSES]) if wire == "predict" else wanted
+        if found.shape != right.shape:
+            return f"answers {found.shape} numbers, not {right.shape}"
+        if np.abs(found - right).max() > _TOLERANCE * np.abs(right).max():
+            return f"answers {found[:3]}, not {right[:3]}"
     return ""
 
 
@@ -243,7 +275,7 @@ def measured(
     batch = batches.mean(before, _batches(system, network))
     settle(system)
     return Point(
-        network=network.name,
+        network=network.key,
         wire=wire,
         system=system.name,
         connections=connections,

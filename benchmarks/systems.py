@@ -164,7 +164,7 @@ def free_port(following: int = 2) -> int:
     raise RuntimeError("there are no free ports")
 
 
-def paddlesrv(model: str, *arguments: str, port: int) -> list[str]:
+def paddlesrv(model: str, *arguments: str, port: int, engine: str = "onnxruntime") -> list[str]:
     """The command that serves a model."""
     command = [sys.executable, "-m", "paddlesrv", "serve", model, "--port", str(port)]
-    return [*command, "--engine", "onnxruntime", *arguments]
+    return [*command, "--engine", engine, *arguments]

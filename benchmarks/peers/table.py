@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +19,22 @@ from benchmarks.networks import Network
 from benchmarks.peers.environments import engine_pin, make
 from benchmarks.systems import System, free_port, paddlesrv
 
-Wire = Literal["json", "binary"]
-Form = Literal["open-inference", "open-inference-binary", "bytes", "bentoml"]
-"""How a row looks in a request: the Open Inference Protocol's JSON; its binary extension; the
-row's bytes and nothing else, which is less than the extension asks of us; and the same JSON as the
-first with an answer that is its list of outputs alone, because BentoML names arguments."""
+Wire = Literal["json", "binary", "predict"]
+Form = Literal[
+    "open-inference", "open-inference-binary", "bytes", "bentoml", "pipeline", "images", "image"
+]  # fmt: skip
+"""How a row looks in a request.
+
+The Open Inference Protocol's JSON; its binary extension; the row's bytes and nothing else, which is
+less than the extension asks of us; the same JSON as the first, with an answer that is its list of
+outputs alone, because BentoML names arguments; Paddle Serving's own JSON, which holds a tensor too.
+With `images` (ours) and `image` (PaddleX) JSON holds a picture in base64, and the server makes the
+tensor itself.
+"""
 
 HERE = Path(__file__).parent
 OURS = "paddlesrv"
+PICTURE = HERE.parents[1] / "docs" / "images" / "hello.png"
 _OPEN_INFERENCE: Mapping[Wire, tuple[Form, str]] = {
     "json": ("open-inference", "/v2/models/{name}/infer"),
     "binary": ("open-inference-binary", "/v2/models/{name}/infer"),
@@ -38,6 +49,7 @@ class Peer:
     packages: tuple[str, ...]
     asked: Mapping[Wire, tuple[Form, str]]
     python: str | None = None
+    engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,6 +91,40 @@ def _peers() -> tuple[Peer, ...]:
                 "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",  # wants HAProxy in front
             },
         ),
+        # The last release of 2022; of Paddle 2 it is the last that Python 3.8 has.
+        Peer(
+            "pipeline",
+            (
+                "--no-deps paddle-serving-server==0.9.0",
+                "--no-deps paddle-serving-client==0.9.0",
+                "--no-deps paddle-serving-app==0.9.0",
+                "paddlepaddle==2.6.2",
+                "numpy<1.24",
+                "protobuf==3.20.2",
+                "grpcio==1.47.5",
+                "grpcio-tools==1.47.5",
+                "flask<2.3",
+                "func-timeout",
+                "pyyaml",
+                "requests",
+                "six",
+                "opencv-python-headless<4.9",
+                "sentencepiece",
+                "shapely",
+                "pyclipper",
+                "pytest",
+            ),
+            {"json": ("pipeline", "/{name}/prediction")},
+            python="3.8",
+            engine="paddle",
+        ),
+        # Its 3.7.2 answers 500 to every picture: numbers of classes are not told apart by picture.
+        Peer(
+            "paddlex",
+            ("paddlex[cv,serving]==3.4.3", "paddlepaddle==3.3.1"),
+            {"predict": ("image", "/image-classification")},
+            engine="paddle",
+        ),
     )
 
 
@@ -101,9 +147,19 @@ def start_ours(network: Network, load: Load, scratch: Path, label: str = OURS) -
     words += ["--instances", str(load.workers)]
     if load.max_delay_ms is not None:
         words += ["--max-delay", f"{load.max_delay_ms:g}"]
-    command = paddlesrv(str(network.onnx), *words, port=port)
     home = {"PADDLESRV_HOME": str(scratch / "home")}
-    targets = {wire: target(network, port, *asked) for wire, asked in _OPEN_INFERENCE.items()}
+    model = str(network.served)
+    ours: dict[Wire, tuple[Form, str]] = dict(_OPEN_INFERENCE)
+    if network.takes_pictures:
+        # A model of one's own is served with its pictures once it is imported with its task.
+        own = [sys.executable, "-m", "paddlesrv", "import", model, "--task", "image-classification"]
+        subprocess.run(
+            [*own, "--no-run"], env={**os.environ, **home}, check=True, capture_output=True
+        )
+        model = network.name
+        ours["predict"] = ("images", "/predict/{name}")
+    command = paddlesrv(model, *words, port=port, engine=network.engine)
+    targets = {wire: target(network, port, *asked) for wire, asked in ours.items()}
     return System(label, command, targets, home, scratch / f"{label}.log")
 
 
@@ -146,11 +202,19 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
     row = network.row()
     if form == "bytes":
         return Target(url, row.tobytes(), "application/octet-stream")
+    if form in ("images", "image"):
+        picture = base64.b64encode(PICTURE.read_bytes()).decode()
+        said = {"images": [picture]} if form == "images" else {"image": picture}
+        return Target(url, json.dumps(said).encode())
     tensor = {"name": network.input, "shape": list(row.shape), "datatype": "FP32"}
     if form in ("open-inference", "bentoml"):
         # Shortest decimals that are still the same float32, as clients send them.
         values = [float(str(value)) for value in row.ravel()]
         return Target(url, json.dumps({"inputs": [{**tensor, "data": values}]}).encode())
+    if form == "pipeline":
+        own = {"name": network.input, "elem_type": 1, "shape": list(row.shape)}
+        values = [float(str(value)) for value in row.ravel()]
+        return Target(url, json.dumps({"tensors": [{**own, "float_data": values}]}).encode())
     tensor["parameters"] = {"binary_data_size": row.nbytes}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     lengths = {"inference-header-content-length": str(len(head))}
@@ -160,12 +224,21 @@ def target(network: Network, port: int, form: Form, path: str) -> Target:
 def answer_of(body: bytes, wire: Wire, network: Network) -> np.ndarray:
     """The row that a server answered; of bytes it is the end of them in every form.
 
+    Of a picture it is the number of classes that were named: what random weights make of a picture
+    hangs on the last bit.
+
     Raises:
         ValueError: it is no such answer.
         LookupError: likewise.
     """
+    if wire == "predict":
+        said = json.loads(body)
+        found = said["results"][0]["classes"] if "results" in said else said["result"]["categories"]
+        return np.float32([len(found)])
     if wire == "binary":
         return np.frombuffer(body[-4 * network.classes :], np.float32)
     said = json.loads(body)
+    if isinstance(said, dict) and "err_no" in said:
+        return np.asarray(json.loads(said["value"][0]), np.float32).ravel()
     outputs = said["outputs"] if isinstance(said, dict) else said
     return np.asarray(outputs[0]["data"], np.float32).ravel()

@@ -14,10 +14,12 @@ from benchmarks.comparison import (
     Served,
     between,
     markdown,
+    merged,
     summarise,
     write_section,
 )
 from benchmarks.efficiency import Round, cost
+from benchmarks.plot import panels
 
 
 def point(system, rate, connections=16, wire="json", round=0, **more):
@@ -86,6 +88,27 @@ def test_a_peer_that_is_not_there_is_named_with_the_reason():
 def test_a_document_that_was_written_is_read_as_it_was():
     made = document([point(OURS, 1.5, batch=None), point(ENGINE, 2.5, batch=3)])
     assert msgspec.json.decode(msgspec.json.encode(made), type=Document) == made
+
+
+def test_runs_of_other_networks_are_told_as_one_and_of_the_same_are_refused():
+    one = document([point(OURS, 1)])
+    other = msgspec.structs.replace(
+        one,
+        networks=[msgspec.structs.replace(one.networks[0], name="resnet50")],
+        points=[msgspec.structs.replace(one.points[0], network="resnet50", rate=2)],
+    )
+    both = merged([one, other])
+    assert [served.name for served in both.networks] == ["linear", "resnet50"]
+    assert [p.rate for p in both.points] == [1, 2]
+    with pytest.raises(ValueError, match="the same network"):
+        merged([one, one])
+
+
+def test_a_panel_is_drawn_where_there_is_something_to_compare():
+    points = [point(OURS, 1), point(OURS, 1, wire="binary"), point(ENGINE, 2, wire="binary")]
+    shown = [form for _, form, _ in panels(document([*points, point("other", 2)]))]
+    assert shown == ["json"]
+    assert [form for _, form, _ in panels(document(points))] == ["json", "binary"]
 
 
 _words = st.text(st.characters(blacklist_characters="<>\r"), max_size=40)
