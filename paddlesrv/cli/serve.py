@@ -375,7 +375,7 @@ class _Start:
         open_ones = {
             name
             for name, choice in decided.choices.items()
-            if settings.choice_seconds and not choice.kept
+            if settings.choice_seconds and not choice.settled
         }
         found = {c.name: Engines.of(c.name, planned, decided, open_ones) for c in here}
         return found | {

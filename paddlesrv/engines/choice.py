@@ -55,7 +55,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Which engine serves a model, why, and what was found out before.
 
     `usual` is the way that the model would be served without a choice, which the others had to
-    beat; `rows` the batches that were timed; `kept` tells whether the record is in the store.
+    beat; `rows` the batches that were timed; `kept` tells whether the record is in the store, and
+    `settled` whether there is nothing more to find out.
     """
 
     schema: int = SCHEMA
@@ -73,6 +74,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     when: datetime
     took_seconds: float = 0.0
     kept: bool = True
+    settled: bool = True
 
     @property
     def options(self) -> EngineOptions:
@@ -158,8 +160,8 @@ def choose(
         when=datetime.now(timezone.utc),
         took_seconds=round(time.monotonic() - began, 2),
     )
-    if not decided.final:
-        return msgspec.structs.replace(choice, kept=False)
+    if not decided.final or decided.needless:
+        return msgspec.structs.replace(choice, kept=False, settled=decided.final)
     try:
         _keep(choice, _file(spec, root, wanted, machine, cache_dir))
     except OSError as error:

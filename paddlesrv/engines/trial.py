@@ -38,7 +38,11 @@ _LEAST_SECONDS = 5.0
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trial comes to; see `choice.Choice`. One that is not `final` is not to be recorded."""
+    """What a trial comes to; see `choice.Choice`.
+
+    `final` tells whether there is nothing more to find out; `needless` that this is so without any
+    trial, and no record is needed to know it again.
+    """
 
     way: Way
     why: str
@@ -46,6 +50,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     final: bool = True
+    needless: bool = False
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,13 +100,14 @@ def settle(
     own: EngineName = "onnxruntime" if spec.format == "onnx" else "paddle"
     usual = Way(Candidate(engines[0] if engines else own), wanted.thread_counts[0])
     if any(tensor.lod_level for tensor in (*spec.inputs, *spec.outputs)):
-        return Decided(way=usual, why="only paddle knows sequences of rows (LoD)")
+        return Decided(way=usual, why="only paddle knows sequences of rows (LoD)", needless=True)
     if usual.candidate.engine != own or not engines:
         return Decided(
             way=usual, why=f"{own} does not compute in {wanted.precision} there", final=False
         )
     if len(engines) == 1:
-        return Decided(way=usual, why=f"no other engine here computes in {wanted.precision} there")
+        why = f"no other engine here computes in {wanted.precision} there"
+        return Decided(way=usual, why=why, needless=True)
     if limit_seconds <= 0:
         return Decided(way=usual, why="nothing was tried", final=False)
     files = checked_files(spec, root)

@@ -185,6 +185,7 @@ def test_without_time_the_engine_of_its_files_serves_it_and_nothing_is_kept(tmp_
     spec = model(root)
     chosen = choose(spec, root, WANTED, cache, limit_seconds=0)
     assert (chosen.engine, chosen.kept, chosen.evidence) == ("paddle", False, ())
+    assert not chosen.settled
     assert recorded(spec, root, cache) == []
 
 
@@ -195,6 +196,8 @@ def test_sequences_are_paddles_alone(tmp_path: Path) -> None:
     spec = msgspec.structs.replace(spec, inputs=(rows,))
     chosen = choose(spec, root, WANTED, tmp_path, watch=lambda text: pytest.fail(text))
     assert (chosen.engine, chosen.why) == ("paddle", "only paddle knows sequences of rows (LoD)")
+    assert (chosen.settled, chosen.kept) == (True, False)  # which is known without a record
+    assert list(tmp_path.iterdir()) == [root]
 
 
 @pytest.mark.parametrize(
@@ -212,11 +215,10 @@ def test_undecided_a_network_runs_on_what_its_files_are_for(form, changes, engin
     assert options.engine == engine
 
 
+@needs_converter
 def test_on_another_machine_it_is_measured_anew(tmp_path: Path, monkeypatch) -> None:
     root, cache = tmp_path / "model", tmp_path / "cache"
     spec = model(root)
-    rows = msgspec.structs.replace(spec.inputs[0], lod_level=1)  # decided without a trial
-    spec = msgspec.structs.replace(spec, inputs=(rows,))
     chosen = choose(spec, root, WANTED, cache)
     here = describe()
     other = Machine(here.engines, Cpu("another CPU", 64, ()), here.gpus)
@@ -226,11 +228,10 @@ def test_on_another_machine_it_is_measured_anew(tmp_path: Path, monkeypatch) -> 
     assert recorded(spec, root, cache) == [chosen]  # and still to be seen
 
 
+@needs_converter
 def test_a_damaged_record_is_not_heeded_and_told(tmp_path: Path, caplog) -> None:
     root, cache = tmp_path / "model", tmp_path / "cache"
     spec = model(root)
-    rows = msgspec.structs.replace(spec.inputs[0], lod_level=1)
-    spec = msgspec.structs.replace(spec, inputs=(rows,))
     choose(spec, root, WANTED, cache)
     (path,) = (cache / choices.DIRECTORY).iterdir()
     path.write_bytes(b'{"engine": 7}')

@@ -159,6 +159,7 @@ def test_every_setting_that_may_stand_in_a_file_does(home):
         "index_url": "https://i.example",
         "catalogue": "/c",
         "catalogue_key": "RWxxx",
+        "choice_seconds": "7.5",
     }
     assert {s.field for s in SETTINGS if s.accepted} == set(values)
     path = write(home, "settings:\n" + "".join(f"  {n}: {v}\n" for n, v in values.items()))
