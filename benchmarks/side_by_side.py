@@ -96,11 +96,16 @@ def options(description: str, connections: list[int]) -> argparse.ArgumentParser
     return parser
 
 
+def with_peers(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the flags that say which peers are asked, and how."""
+    parser.add_argument("--only", nargs="*", choices=list(PEERS), help="of these peers only")
+    parser.add_argument("--wires", nargs="+", choices=list(WIRES), default=list(WIRES))
+    return parser
+
+
 def _arguments() -> argparse.Namespace:
-    parser = options(__doc__, connections=[1, 4, 16, 64])
+    parser = with_peers(options(__doc__, connections=[1, 4, 16, 64]))
     add = parser.add_argument
-    add("--only", nargs="*", choices=list(PEERS), help="of these peers only")
-    add("--wires", nargs="+", choices=list(WIRES), default=list(WIRES))
     add(
         "--engines",
         nargs="+",
@@ -157,45 +162,22 @@ def measure(
     network: Network, setting: Load, args: argparse.Namespace
 ) -> tuple[Served, list[Point]]:
     """One network on all servers."""
-    forms = {wire for wire in args.wires if wire != "predict" or network.takes_pictures}
-    names = [
-        name
-        for name, peer in PEERS.items()
-        if peer.engine == network.engine and forms & set(peer.asked)
-        if args.only is None or name in args.only
-    ]
+    names = asked(network, args)
     absent: dict[str, str] = {}
     points: list[Point] = []
     ceiling = Ceiling(network, setting.threads, setting.workers)
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as running:
-        systems = list(_started(network, setting, args, names, Path(directory), running, absent))
-        for system in list(systems):
-            if problem := _wrong(system, network, ceiling.answer(), args.wires):
-                if system.name == OURS:
-                    raise RuntimeError(problem)
-                absent[system.name] = problem
-                system.stop()
-                systems.remove(system)
-        for system in systems:
-            _find_idle(system)
-            if system.idle >= RESTLESS:
-                system.pause()
+    with running(network, setting, names, ceiling.answer(), args, absent) as systems:
         for turn, wire, connections, system in _turns(systems, args):
             if system.name in absent:
                 continue
             # The first turn warms up and is thrown away.
             seconds = args.seconds * network.patience if turn >= 0 else 1
-            restless = system.idle >= RESTLESS
-            if restless:
-                system.resume()
-                settle(system)
             try:
-                point = measured(system, network, wire, connections, turn, seconds, args.tool)
+                with awake(system):
+                    point = measured(system, network, wire, connections, turn, seconds, args.tool)
             except RuntimeError as error:
                 absent[system.name] = f"failed under load: {error}"
                 continue
-            if restless:
-                system.pause()
             if turn >= 0:
                 points.append(point)
             if turn >= 0 and system.name == OURS:
@@ -212,16 +194,69 @@ def measure(
     return described, points
 
 
+def asked(network: Network, args: argparse.Namespace) -> list[str]:
+    """The peers that run the network on its engine and speak one of the forms that are wanted."""
+    forms = {wire for wire in args.wires if wire != "predict" or network.takes_pictures}
+    return [
+        name
+        for name, peer in PEERS.items()
+        if peer.engine == network.engine and forms & set(peer.asked)
+        if args.only is None or name in args.only
+    ]
+
+
+@contextlib.contextmanager
+def running(
+    network: Network,
+    setting: Load,
+    names: Sequence[str],
+    answer: np.ndarray,
+    args: argparse.Namespace,
+    absent: dict[str, str],
+) -> Iterator[list[System]]:
+    """paddlesrv and those peers that install and answer rightly; why others do not is in `absent`.
+
+    Those that work when nobody asks them are stopped until they are `awake`.
+    """
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as started:
+        systems = list(_started(network, setting, args.cache, names, directory, started, absent))
+        for system in list(systems):
+            if problem := _wrong(system, network, answer, args.wires):
+                if system.name == OURS:
+                    raise RuntimeError(problem)
+                absent[system.name] = problem
+                system.stop()
+                systems.remove(system)
+        for system in systems:
+            _find_idle(system)
+            if system.idle >= RESTLESS:
+                system.pause()
+        yield systems
+
+
+@contextlib.contextmanager
+def awake(system: System) -> Iterator[None]:
+    """Have it run, if it is stopped while others are measured."""
+    restless = system.idle >= RESTLESS
+    if restless:
+        system.resume()
+        settle(system)
+    yield
+    if restless:
+        system.pause()
+
+
 def _started(
     network: Network,
     setting: Load,
-    args: argparse.Namespace,
+    cache: Path,
     names: Sequence[str],
-    scratch: Path,
+    directory: str,
     running: contextlib.ExitStack,
     absent: dict[str, str],
 ) -> Iterator[System]:
-    """paddlesrv and those peers that install, each answering before the next one starts."""
+    """Each answers before the next one starts."""
+    scratch = Path(directory)
     ours = start_ours(network, setting, scratch)
     running.callback(ours.stop)
     ours.answer()
@@ -229,7 +264,7 @@ def _started(
     for name in names:
         print(f"{network.key}: {name} ...", file=sys.stderr, flush=True)
         try:
-            system = start(PEERS[name], network, setting, args.cache, scratch)
+            system = start(PEERS[name], network, setting, cache, scratch)
         except CannotInstall as error:
             absent[name] = f"does not install here: {error}"
             continue

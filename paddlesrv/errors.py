@@ -7,11 +7,13 @@
     ├── IntegrityError              5  500  DATA_LOSS           2001  digest, archive, key
     ├── DeviceUnavailable           6  501  UNIMPLEMENTED       2001  device, precision or engine
     ├── Busy                        7  503  UNAVAILABLE         2001  port, lock
+    ├── Unauthenticated             1  401  UNAUTHENTICATED     1004  no API key, or a wrong one
     ├── Forbidden                   1  403  PERMISSION_DENIED   1004  not allowed on this server
     ├── InvalidInput                1  400  INVALID_ARGUMENT    1003  a request's tensors or values
     │   ├── PayloadTooLarge         1  413  INVALID_ARGUMENT    1003
     │   └── UnsupportedMediaType    1  415  INVALID_ARGUMENT    1003
     ├── Overloaded                  1  429  RESOURCE_EXHAUSTED  2004  the queue is full
+    │   └── RateLimited             1  429  RESOURCE_EXHAUSTED  2004  this client asks too much
     ├── Unavailable                 1  503  UNAVAILABLE         2003  not ready, or draining
     ├── DeadlineExceeded            1  504  DEADLINE_EXCEEDED   1008
     ├── Cancelled                   1  499  CANCELLED            125  the client has gone
@@ -115,6 +117,15 @@ class Busy(PaddlesrvError):
     grpc_status = "UNAVAILABLE"
 
 
+class Unauthenticated(PaddlesrvError):
+    """The server wants an API key, and the request has none that it takes."""
+
+    code = "unauthenticated"
+    http_status = 401
+    grpc_status = "UNAUTHENTICATED"
+    brpc_code = 1004
+
+
 class Forbidden(PaddlesrvError):
     """This server does not let its clients do that."""
 
@@ -154,6 +165,12 @@ class Overloaded(PaddlesrvError):
     http_status = 429
     grpc_status = "RESOURCE_EXHAUSTED"
     brpc_code = 2004
+
+
+class RateLimited(Overloaded):
+    """One client asks more often, or for more at once, than it may; others are served."""
+
+    code = "rate-limited"
 
 
 class Unavailable(PaddlesrvError):

@@ -156,6 +156,8 @@ class _Run:
             pause = base + due - monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
+            if self._over:
+                break  # what was due while the end came is neither asked nor waited for
             if self._idle:
                 self._begin(self._idle.popleft(), base + due)
             else:
@@ -242,6 +244,10 @@ class _Run:
     def _end(self) -> None:
         """The time is up: what is on its way may come in, nothing more is sent."""
         self._over = True
+        unsent = sum(due >= self._counting for due in self._due)
+        if unsent:
+            self.begun += unsent
+            self.errors["not sent: no connection was free"] += unsent
         self._due.clear()
         for connection in list(self._idle):
             connection.close()

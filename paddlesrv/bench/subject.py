@@ -336,7 +336,7 @@ def refusal(job: Job) -> str:
     with grpc.insecure_channel(f"{job.host}:{job.port}") as channel:
         call = channel.unary_unary(job.sent.path, bytes, bytes)
         try:
-            call(job.sent.data, timeout=job.timeout)
+            call(job.sent.data, timeout=job.timeout, metadata=tuple(job.sent.metadata.items()))
         except grpc.RpcError as error:
             return f"{error.code().name}: {error.details()}"
     return ""

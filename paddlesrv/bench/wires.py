@@ -11,6 +11,7 @@ import struct
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
+from paddlesrv_client.wire import baidu_std
 from paddlesrv_client.wire.baidu_std import RpcMeta
 
 Kind = Literal["http", "frames", "grpc"]
@@ -19,13 +20,30 @@ Kind = Literal["http", "frames", "grpc"]
 class Sent(msgspec.Struct, frozen=True):
     """The request that is sent again and again.
 
-    Of `http` and `frames`, `data` is all of it; of `grpc` it is the message, and `path` the method.
+    Of `http` and `frames`, `data` is all of it; of `grpc` it is the message, and `path` the method,
+    `metadata` what goes with it.
     """
 
     kind: Kind
     data: bytes
     path: str = ""
     authority: str = ""
+    metadata: dict[str, str] = {}
+
+    def with_key(self, key: str) -> Sent:
+        """The same request with an API key, where each protocol has it."""
+        bearer = f"Bearer {key}"
+        if self.kind == "grpc":
+            return msgspec.structs.replace(self, metadata={"authorization": bearer})
+        if self.kind == "http":
+            head, end, body = self.data.partition(b"\r\n\r\n")
+            line = f"\r\nauthorization: {bearer}".encode("latin-1")
+            return msgspec.structs.replace(self, data=head + line + end + body)
+        _, _, size = FrameWire.HEADER.unpack_from(self.data)
+        rest = self.data[FrameWire.HEADER.size :]
+        meta = RpcMeta.FromString(rest[:size])
+        meta.authentication_data = key.encode()
+        return msgspec.structs.replace(self, data=baidu_std.encode(meta, rest[size:]))
 
 
 class Outcome(NamedTuple):
@@ -122,7 +140,7 @@ class HttpWire:
 class FrameWire:
     """baidu_std frames: `PRPC`, the size of all that follows, the size of the meta."""
 
-    _HEADER = struct.Struct("!4sII")
+    HEADER = struct.Struct("!4sII")
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -139,16 +157,16 @@ class FrameWire:
     def feed(self, data: bytes) -> tuple[Outcome | None, bytes]:
         """See `Wire`."""
         self._buffer += data
-        if len(self._buffer) < self._HEADER.size:
+        if len(self._buffer) < self.HEADER.size:
             return None, b""
-        magic, size, meta = self._HEADER.unpack_from(self._buffer)
+        magic, size, meta = self.HEADER.unpack_from(self._buffer)
         if magic != b"PRPC":
             raise WireError("this is no bRPC")
-        if len(self._buffer) < self._HEADER.size + size:
+        if len(self._buffer) < self.HEADER.size + size:
             return None, b""
         outcome = Outcome()
         if size == meta:  # a refusal has a meta alone
-            said = RpcMeta.FromString(bytes(self._buffer[self._HEADER.size :])).response
+            said = RpcMeta.FromString(bytes(self._buffer[self.HEADER.size :])).response
             outcome = Outcome(f"bRPC {said.error_code}", said.error_text[:_DETAIL])
         self._buffer.clear()
         return outcome, b""
@@ -174,6 +192,7 @@ class GrpcWire:
         fields = (
             (":method", "POST"), (":scheme", "http"), (":authority", sent.authority),
             (":path", sent.path), ("content-type", "application/grpc"), ("te", "trailers"),
+            *sent.metadata.items(),
         )  # fmt: skip
         self._headers = b"".join(
             b"\0" + _text(name.encode()) + _text(value.encode()) for name, value in fields

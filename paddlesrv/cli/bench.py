@@ -11,6 +11,7 @@ import typer
 
 from paddlesrv.cli import inputs, options
 from paddlesrv.cli.command import command
+from paddlesrv.cli.own_key import ApiKeyFrom, own_key
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import PaddlesrvError, UsageError
 
@@ -104,6 +105,7 @@ def bench(
         Path | None,
         typer.Option("--ca", metavar="FILE", help="Who may sign an https server's key."),
     ] = None,
+    api_key_from: ApiKeyFrom = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every measurement as JSON.")
     ] = None,
@@ -134,9 +136,9 @@ def bench(
             context={"found": " ".join(flags)},
             hints=["leave these flags out, or name a model instead of a URL"],
         )
-    if not remote and (model or address or metrics or ca):
+    if not remote and (model or address or metrics or ca or api_key_from):
         raise UsageError(
-            "--model, --address, --metrics and --ca are of a server that runs",
+            "--model, --address, --metrics, --ca and --api-key-from are of a server that runs",
             hints=["name its address instead of a model: http://127.0.0.1:9393"],
         )
     asked = _Asked(
@@ -150,6 +152,7 @@ def bench(
         timing={"seconds": duration, "requests": requests, "warm_up": warmup, "timeout": timeout},
         address=address,
         ca=str(ca) if ca else None,
+        key=own_key(api_key_from) if api_key_from else None,
     )
     with _server(target, flags) if not remote else contextlib.nullcontext(target) as url:
         return _measure(shell, asked, url.rstrip("/"), model, metrics, export)
@@ -169,7 +172,10 @@ def _measure(
 
     host, port, tls = subject.address(url)
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    with httpx.Client(timeout=30, trust_env=False, verify=asked.verify()) as client:
+    headers = {"authorization": f"Bearer {asked.key}"} if asked.key else {}
+    with httpx.Client(
+        timeout=30, trust_env=False, verify=asked.verify(), headers=headers
+    ) as client:
         found = subject.find(url, model, client)
         if not found.inputs and asked.protocols == ["http-binary"]:
             asked.protocols[:] = ["predict"]
@@ -201,6 +207,7 @@ class _Asked:
         timing: dict[str, Any],
         address: str | None,
         ca: str | None,
+        key: str | None,
     ) -> None:
         self.output = shell.output
         self.protocols = protocols
@@ -212,6 +219,7 @@ class _Asked:
         self.timing = timing
         self.address = address
         self.ca = ca
+        self.key = key
 
     def verify(self) -> Any:
         """What httpx checks certificates with."""
@@ -220,7 +228,11 @@ class _Asked:
         return ssl.create_default_context(cafile=self.ca) if self.ca else True
 
     def sent(self, found: Subject, protocol: Protocol, authority: str) -> Sent:
-        """The request in a protocol."""
+        """The request in a protocol, with the key if there is one."""
+        made = self._made(found, protocol, authority)
+        return made.with_key(self.key) if self.key else made
+
+    def _made(self, found: Subject, protocol: Protocol, authority: str) -> Sent:
         from paddlesrv.bench import subject
 
         if protocol != "predict":

@@ -106,6 +106,32 @@ TlsKey = Annotated[
     str | None,
     typer.Option("--tls-key", metavar="FILE", help="Its private key, if that is in another file."),
 ]
+TlsClientCa = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-client-ca", metavar="FILE", help="Take clients with certificates of these alone."
+    ),
+]
+ApiKeyFile = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-file", metavar="FILE", help="Take clients with these keys alone; see key new."
+    ),
+]
+RateLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--rate-limit", min=0.001, metavar="N", help="Requests a second for each key, or for all."
+    ),
+]
+AllowHost = Annotated[
+    str | None,
+    typer.Option("--allow-host", metavar="NAMES", help="Other names that clients call it by."),
+]
+CorsOrigin = Annotated[
+    str | None,
+    typer.Option("--cors-origin", metavar="ORIGINS", help="Sites whose pages may ask."),
+]
 Admin = Annotated[
     bool | None,
     typer.Option("--admin", help="Let clients load and unload models."),
@@ -213,6 +239,11 @@ class Limits:
     brpc_port: int | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    tls_client_ca: str | None = None
+    api_key_file: str | None = None
+    rate_limit: float | None = None
+    allow_host: str | None = None
+    cors_origin: str | None = None
     admin: bool | None = None
     max_body_mb: float | None = None
     grace_s: float | None = None

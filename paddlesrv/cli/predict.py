@@ -11,6 +11,7 @@ import typer
 
 from paddlesrv.cli import inputs, options, results
 from paddlesrv.cli.command import command
+from paddlesrv.cli.own_key import ApiKeyFrom, own_key
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import NotFound, PaddlesrvError, UsageError
@@ -70,6 +71,7 @@ def predict(
             min=0, metavar="S", help="With --url: wait so long for the server, in seconds."
         ),
     ] = None,
+    api_key_from: ApiKeyFrom = None,
     text: Annotated[
         bool, typer.Option("--text", help="Each INPUT is a text, never a file.")
     ] = False,
@@ -114,13 +116,18 @@ def predict(
         raise UsageError("- is stdin, which can be read once")
     if url is None and wait is not None:
         raise UsageError("--wait is for a server", hints=["name it: --url http://127.0.0.1:9393"])
+    if url is None and api_key_from is not None:
+        raise UsageError(
+            "--api-key-from is for a server", hints=["name it: --url http://127.0.0.1:9393"]
+        )
     from paddlesrv.tasks.base import TaskOptions
 
     asked = _Asked(
         shell, words, TaskOptions(top=top, threshold=threshold, tokens=tokens), text, pictures
     )
     if url is not None:
-        return _remote(shell, model, url, wait, running, asked)
+        key = own_key(api_key_from) if api_key_from is not None else None
+        return _remote(shell, model, url, key, wait, running, asked)
     return _local(shell, model, running, asked)
 
 
@@ -128,6 +135,7 @@ def _remote(
     shell: Shell,
     model: str,
     url: str,
+    key: str | None,
     wait: float | None,
     running: options.Running,
     asked: _Asked,
@@ -139,7 +147,7 @@ def _remote(
             "where and how a model runs is its server's business",
             hints=["leave out --gpu, --cpu, --precision, --engine and --threads"],
         )
-    with HttpClient(url) as client:
+    with HttpClient(url, key) as client:
         if wait is not None:
             client.wait_ready(model, wait)
         asked.check_map(_known_task(shell, model))

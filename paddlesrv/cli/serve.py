@@ -84,6 +84,11 @@ def serve(
     brpc_port: options.BrpcPort = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
+    tls_client_ca: options.TlsClientCa = None,
+    api_key_file: options.ApiKeyFile = None,
+    rate_limit: options.RateLimit = None,
+    allow_host: options.AllowHost = None,
+    cors_origin: options.CorsOrigin = None,
     admin: options.Admin = None,
     max_batch_size: options.MaxBatchSize = None,
     max_delay: options.MaxDelay = None,
@@ -138,6 +143,11 @@ def serve(
         brpc_port=brpc_port,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        api_key_file=api_key_file,
+        rate_limit=rate_limit,
+        allow_host=allow_host,
+        cors_origin=cors_origin,
         admin=admin,
         max_body_mb=max_body,
         grace_s=grace,
@@ -188,13 +198,14 @@ class _Start:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
         located, tuning = self._tuned(located)
         devices = self._check_devices(located)
-        if self._config.tls_cert is not None:
-            from paddlesrv.server.tls import server_context
+        from paddlesrv.server.access.exposure import check_access, warnings
 
-            server_context(self._config.tls_cert, self._config.tls_key)
+        check_access(self._config)
         naming = Naming(self._out, self._shell.settings.state_dir, self._name, located)
         # Port and name are held from here on: nobody takes them while models are fetched.
         with contextlib.closing(self._take_ports()) as ports:
+            for text in warnings(self._config):
+                self._out.warning(text)
             absent = missing(located, self._shell.store)
             if dry_run:
                 naming.look()

@@ -38,8 +38,8 @@ class Unreachable(errors.NotFound):
 class HttpClient:
     """One server. To be closed, or used in a `with`."""
 
-    def __init__(self, url: str) -> None:
-        """Take the server's address, e.g. `http://127.0.0.1:9393`.
+    def __init__(self, url: str, key: str | None = None) -> None:
+        """Take the server's address, e.g. `http://127.0.0.1:9393`, and the API key to ask with.
 
         Raises:
             UsageError: that is no http(s) address.
@@ -56,7 +56,8 @@ class HttpClient:
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            headers={"User-Agent": f"paddlesrv/{__version__}"},
+            headers={"User-Agent": f"paddlesrv/{__version__}"}
+            | ({"Authorization": f"Bearer {key}"} if key is not None else {}),
             # A proxy of the environment is meant for the outside, not for one's own server.
             trust_env=parts.hostname not in ("127.0.0.1", "localhost", "::1"),
         )

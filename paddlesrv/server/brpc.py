@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from paddlesrv_client.wire import baidu_std
@@ -22,6 +23,7 @@ from paddlesrv_client.wire.compression import (
 
 from paddlesrv.errors import Cancelled, InvalidInput, NotFound, PayloadTooLarge
 from paddlesrv.server import general_model
+from paddlesrv.server.access.gate import Caller, Gate
 from paddlesrv.server.connection import BODY_TIMEOUT
 from paddlesrv.server.connections import Connections
 from paddlesrv.server.protocols import paddle_serving
@@ -50,15 +52,35 @@ class _NoMethod(NotFound):
     brpc_code = 1002
 
 
-class BrpcApplication:
-    """Answers one request: a frame to the bytes of another."""
+class Session:
+    """What is known of a connection's client: bRPC's own send their key with the first request."""
 
-    def __init__(self, service: Service, max_body: int) -> None:
+    __slots__ = ("caller",)
+
+    def __init__(self) -> None:
+        self.caller: Caller | None = None
+
+
+class BrpcApplication:
+    """Answers one request: a frame to the bytes of another.
+
+    Args:
+        service: What is served.
+        max_body: Bytes of a message, at most.
+        gate: Keys and limits; None: there are none.
+    """
+
+    def __init__(self, service: Service, max_body: int, gate: Gate | None = None) -> None:
         self._service = service
         self._max_body = max_body
+        self._gate = gate
 
-    async def __call__(self, frame: Frame) -> bytes:
+    async def __call__(self, frame: Frame, session: Session) -> bytes:
         """The answer's frame.
+
+        Args:
+            frame: The request's.
+            session: Its connection's; requests come in the order in which they were sent.
 
         Raises:
             asyncio.CancelledError: the client has gone.
@@ -67,7 +89,8 @@ class BrpcApplication:
         meta = frame.meta
         model, status = "", 200
         try:
-            answer = await self._infer(frame)
+            with self._admitted(meta.authentication_data, session):
+                answer = await self._infer(frame)
             model = answer.spec.name
             body = paddle_serving.encode(answer.response, answer.spec, answer.times)
             # As the request was: the ancestor always answers gzip, whoever asked how.
@@ -84,6 +107,13 @@ class BrpcApplication:
         if model:
             self._service.metrics.answered(model, "brpc", status, time.monotonic() - started)
         return answered
+
+    def _admitted(self, key: bytes, session: Session) -> AbstractContextManager[None]:
+        if self._gate is None:
+            return nullcontext()
+        if key or session.caller is None:
+            session.caller = self._gate.identify(key)
+        return session.caller
 
     async def _infer(self, frame: Frame) -> general_model.GeneralAnswer:
         asked = frame.meta.request
@@ -134,6 +164,7 @@ class BrpcConnection(asyncio.Protocol):
     def __init__(self, shared: Connections, application: BrpcApplication) -> None:
         self._shared = shared
         self._application = application
+        self._session = Session()
         self._reader = FrameReader(shared.max_body)
         self._transport: asyncio.Transport
         self._tasks: dict[asyncio.Task[None], int] = {}
@@ -211,7 +242,7 @@ class BrpcConnection(asyncio.Protocol):
     # -- inside ------------------------------------------------------------------------------
 
     async def _answer(self, frame: Frame) -> None:
-        answer = await self._application(frame)
+        answer = await self._application(frame, self._session)
         await self._writable.wait()
         self._transport.write(answer)
 

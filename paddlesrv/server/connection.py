@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import httptools
 import msgspec
@@ -22,6 +23,10 @@ from paddlesrv.errors import (
 )
 from paddlesrv.server.connections import Connections
 from paddlesrv.server.encodings import decoded
+from paddlesrv.server.long_body import LONG, LongBody, Owner, ShortReads
+
+if TYPE_CHECKING:
+    from paddlesrv.server.access.gate import Caller
 
 MAX_HEADER_BYTES = 64 << 10
 
@@ -68,10 +73,12 @@ class Request:
 
     __slots__ = (
         "_complete",
+        "_content",
         "_parts",
         "_send_continue",
         "_size",
         "_waiter",
+        "caller",
         "headers",
         "keep_alive",
         "limit",
@@ -87,7 +94,10 @@ class Request:
         self.headers = headers
         self.limit = limit
         self.keep_alive = keep_alive
+        self.caller: Caller | None = None
+        """Who asks; None where nobody needs a key."""
         self._parts: list[bytes] = []
+        self._content: memoryview | None = None
         self._size = 0
         self._complete = False
         self._waiter: asyncio.Future[None] | None = None
@@ -111,7 +121,16 @@ class Request:
         return url.path or b"/", url.query or b""
 
     async def body(self) -> bytes:
-        """The whole body.
+        """The whole body, for who needs more of it than a view can do.
+
+        Raises:
+            As `content`.
+        """
+        content = await self.content()
+        return content if isinstance(content, bytes) else bytes(content)
+
+    async def content(self) -> bytes | memoryview:
+        """The whole body; a view of it where it is long, as it was read from the socket.
 
         Raises:
             PayloadTooLarge: it is over the limit; said before it is read, where its length is.
@@ -125,9 +144,15 @@ class Request:
             await self._rest()
         if self._size > self.limit:
             raise self._too_large()
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        body: bytes | memoryview
+        if self._content is not None:
+            body = self._content
+        else:
+            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         coding = self.headers.get(b"content-encoding")
-        return body if coding is None else await decoded(body, coding.decode("latin-1"), self.limit)
+        if coding is None:
+            return body
+        return await decoded(bytes(body), coding.decode("latin-1"), self.limit)
 
     async def _rest(self) -> None:
         if self._send_continue is not None and not self._size:
@@ -160,8 +185,21 @@ class Request:
         self._parts.append(data)
         return True
 
-    def complete(self) -> None:
-        """Nothing more comes."""
+    def rest_of(self, owner: Owner) -> LongBody | None:
+        """What reads the rest of the body, if it is long enough, and its length known."""
+        declared = self.headers.get(b"content-length")
+        if declared is None or b"upgrade" in self.headers:
+            return None
+        size = int(declared)
+        if size > self.limit or size - self._size < LONG:
+            return None
+        return LongBody(owner, size, self._parts)
+
+    def complete(self, content: memoryview | None = None) -> None:
+        """Nothing more comes; `content` is the body where it was read apart from `add`."""
+        if content is not None:
+            self._content, self._size = content, len(content)
+            self._parts.clear()
         self._complete = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -230,6 +268,10 @@ class HttpConnection(asyncio.Protocol):
                 return
         if self._in_head and self._read > MAX_HEADER_BYTES:
             self._refuse(_TOO_LARGE)
+        elif self._receiving is not None and not self._transport.is_closing():
+            taker = self._receiving.rest_of(self)
+            if taker is not None:
+                self._transport.set_protocol(taker)
 
     def close_if_idle(self) -> None:
         """Close, unless a request is being answered: that one is answered first."""
@@ -251,6 +293,16 @@ class HttpConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut it."""
         self._transport.abort()
+
+    def long_body_read(self, body: memoryview) -> None:
+        """The rest came past the parser, which still waits for it: a new one takes its place."""
+        self._parser = httptools.HttpRequestParser(self)
+        # Who sends one will send another.
+        self._transport.set_protocol(ShortReads(self))
+        self._read = 0
+        if self._receiving is not None:
+            self._receiving.complete(body)
+            self._receiving = None
 
     # -- called by the parser ----------------------------------------------------------------
 

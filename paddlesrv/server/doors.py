@@ -8,6 +8,11 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from paddlesrv.server.access.exposure import is_loopback
+from paddlesrv.server.access.gate import Gate
+from paddlesrv.server.access.hosts import Hosts
+from paddlesrv.server.access.http import HttpGate
+from paddlesrv.server.access.origins import Origins
 from paddlesrv.server.brpc import BrpcApplication, BrpcConnection
 from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.connection import HttpConnection
@@ -26,17 +31,29 @@ if TYPE_CHECKING:
 
 
 class Doors:
-    """The listeners of one server; they share one limit on connections."""
+    """The listeners of one server; they share one limit on connections, and one gate."""
 
-    def __init__(self, service: Service, config: ServerConfig, shelf: Shelf | None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        config: ServerConfig,
+        shelf: Shelf | None,
+        gate: Gate | None = None,
+    ) -> None:
         max_body = int(config.max_body_mb * 1e6)
-        self._brpc_application = BrpcApplication(service, max_body)
+        self._gate = gate
+        self._brpc_application = BrpcApplication(service, max_body, gate)
         self._connections = Connections(max_body=max_body, max_connections=config.max_connections)
         self._listeners: list[Listener] = []
         self._repository = Repository(
             service, admin=config.admin, load_timeout=config.load_timeout_s, shelf=shelf
         )
-        self._http_application = HttpApplication(service, self._repository)
+        self._http_application = HttpGate(
+            HttpApplication(service, self._repository),
+            gate,
+            Hosts.of(config.allow_host, loopback=is_loopback(config.host)),
+            Origins.of(config.cors_origin),
+        )
         self._max_body = max_body
         self._service = service
         self._grpc: GrpcServer | None = None
@@ -51,7 +68,9 @@ class Doors:
         # Made here: its library wants a running loop, and its import takes a while.
         from paddlesrv.server.grpc.server import GrpcServer
 
-        self._grpc = GrpcServer(self._service, self._repository, max_message_bytes=self._max_body)
+        self._grpc = GrpcServer(
+            self._service, self._repository, max_message_bytes=self._max_body, gate=self._gate
+        )
         addresses = [f"unix:{self._inside.path}"]
         if ports.grpc is not None:
             addresses.append(_address(*ports.grpc))

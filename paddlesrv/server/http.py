@@ -189,7 +189,7 @@ class HttpApplication:
         return Response(body=routes_repository.statistics(self._repository, name))
 
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
-        body = await request.body()
+        body = await request.content()
         length = request.header(b"inference-header-content-length")
         if open_inference.is_raw(length):
             spec = self._service.find(name, version).setup.spec

@@ -143,6 +143,10 @@ class Metrics:
             "paddlesrv_rejected", "Requests that were not computed.", ("model", "reason"),
             registry=self.registry,
         )  # fmt: skip
+        self._refused = Tallies(
+            "paddlesrv_refused", "Requests without a key that is taken, or beyond a key's limits.",
+            ("key", "reason"), registry=self.registry,
+        )  # fmt: skip
         self.worker_restarts = Counter(
             "paddlesrv_worker_restarts", "Workers that died and were started again.", model,
             registry=self.registry,
@@ -175,6 +179,10 @@ class Metrics:
             self._bound[model, protocol, code] = bound
         bound[0].inc()
         bound[1].observe(seconds)
+
+    def refused(self, key: str, reason: str) -> None:
+        """Count a request that the gate turned away: a key's name (or none) and an error's code."""
+        self._refused.labels(key, reason).inc()
 
     def render(self) -> bytes:
         """The text exposition format."""

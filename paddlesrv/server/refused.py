@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +33,10 @@ def answer(refusal: Refusal, besides: Mapping[str, Any]) -> Response:
         **besides,
     }
     headers = [(b"x-request-id", refusal.request_id.encode())]
+    if known.http_status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110, 11.6.1: it must say how
     if known.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(known.retry_after))))
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(known.retry_after))))
     return Response(
         known.http_status,
         msgspec.json.encode(body),

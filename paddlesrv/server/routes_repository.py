@@ -31,13 +31,16 @@ async def serve(repository: Repository, request: Request, parts: list[str]) -> R
     """Answer a POST to `/v2/repository/...`; `parts` are what follows.
 
     Raises:
-        NotFound: there is nothing there; and all that `Repository.load` and `unload` raise.
+        NotFound: there is nothing there.
+        Forbidden: the client's key may not; and all that `Repository.load` and `unload` raise.
         InvalidInput: the body is none of such a request, or asks for what is not done.
     """
     if parts == ["index"]:
         asked = await _body(request, _Index)
         return Response(body=msgspec.json.encode(await repository.index(ready=asked.ready)))
     if len(parts) == 3 and parts[0] == "models" and parts[2] in ("load", "unload"):
+        if request.caller is not None:
+            request.caller.require_admin()
         change = await _body(request, _Change)
         if parts[2] == "load":
             await repository.load(parts[1], change.parameters)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import uvloop
 
+from paddlesrv.server.access.reloading import KeyReloading, Terminal, make_gate
 from paddlesrv.server.config import ServerConfig
 from paddlesrv.server.doors import Doors
+from paddlesrv.server.metrics import Metrics
 from paddlesrv.server.ports import Ports
 from paddlesrv.server.repository import Shelf
 from paddlesrv.server.service import ModelSetup, Service
@@ -40,6 +42,8 @@ def run_server(
     shelf: Shelf | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, or SIGHUP unless that is ignored; the process's exit code.
+
+    With a file of API keys, SIGHUP reads that again, unless it tells that the terminal has gone.
 
     Args:
         config: Limits of the server; its models are in `models`.
@@ -73,12 +77,28 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number.name)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup and -d leave it
+    metrics = Metrics()
+    gate = make_gate(config, metrics.refused)
+    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup and -d leave it
+    if config.api_key_file is not None and gate is not None:
+        terminal, reloading = Terminal.own(), KeyReloading(gate, loop)
+
+        def on_hangup() -> None:
+            # A terminal that goes sends the same signal as those who changed the file.
+            if terminal.gone and not outlives:
+                stop.set()
+            else:
+                reloading.now()
+
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    elif not outlives:
         loop.add_signal_handler(signal.SIGHUP, stop.set)
 
-    tls = Tls.read(config.tls_cert, config.tls_key) if config.tls_cert else None
-    service = Service()
-    doors = Doors(service, config, shelf)
+    tls = (
+        Tls.read(config.tls_cert, config.tls_key, config.tls_client_ca) if config.tls_cert else None
+    )
+    service = Service(metrics)
+    doors = Doors(service, config, shelf, gate)
     try:
         # Live from now on, though not ready: an orchestrator can tell starting from dead.
         await doors.open(ports, tls)

@@ -22,6 +22,7 @@ Shown = Literal["starting", "ready", "not ready", "no answer", "stopping", "dead
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to ask one that listens so
 _SAMPLE = re.compile(r"^(\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
+_NOT_TOLD: dict[str, list[float]] = {}
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,8 @@ def _status(
     metrics = answers[record.name]
     if metrics is None:
         return Status(record=record, state="no answer", memory_bytes=known)
+    if metrics is _NOT_TOLD:
+        return Status(record=record, state=record.state, memory_bytes=known)
     batches = sum(metrics.get("paddlesrv_batch_rows_count", []))
     rows = sum(metrics.get("paddlesrv_batch_rows_sum", []))
     return Status(
@@ -99,7 +102,10 @@ def _status(
 
 
 def _metrics(record: ServerRecord) -> dict[str, list[float]] | None:
-    """A server's metrics, over all models; None if it does not answer in time."""
+    """A server's metrics, over all models; None if it does not answer in time.
+
+    One that wants a certificate of its clients tells nobody without: `_NOT_TOLD`.
+    """
     host = EVERYWHERE.get(record.host, record.host)
     connection = http.client.HTTPConnection(host, record.port, timeout=ANSWER_SECONDS)
     if record.url.startswith("https:"):
@@ -114,6 +120,8 @@ def _metrics(record: ServerRecord) -> dict[str, list[float]] | None:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         text = answer.read().decode()
+    except ssl.SSLError:
+        return _NOT_TOLD
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:

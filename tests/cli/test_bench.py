@@ -50,6 +50,25 @@ def test_every_protocol_of_a_server_is_measured(server: ServerProcess, tmp_path:
         assert point["errors"] == {}
 
 
+def test_a_server_with_keys_is_measured_with_one(tmp_path: Path) -> None:
+    linear.write_onnx(tmp_path / "linear")
+    keys, own = tmp_path / "keys", tmp_path / "own.key"
+    made = run(tmp_path, "key", "new", "me", "--api-key-file", str(keys), "-q")
+    own.write_text(made.stdout)
+    words = [str(tmp_path / "linear"), "--engine", "onnxruntime", "--api-key-file", str(keys)]
+    with serve(*words, home=tmp_path) as server:
+        asked = ["bench", server.url, "--model", "linear", "--protocol", "all", "-c", "2", *QUICK]
+        without = run(tmp_path, *asked)
+        assert without.returncode == 3
+        assert "401" in without.stderr
+        ended = run(tmp_path, *asked, "--api-key-from", str(own))
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.split() for line in ended.stdout.splitlines()[1:]]
+    assert len(rows) == 6
+    assert {row[-1] for row in rows} == {"0"}
+    assert made.stdout.strip() not in ended.stdout + ended.stderr
+
+
 def test_texts_and_rows_go_too(server: ServerProcess, tmp_path: Path) -> None:
     ended = run(
         tmp_path, "bench", server.url, "--model", "texts", "--batch", "5", "-c", "1", "--json",

@@ -62,6 +62,9 @@ CASES: dict[str, dict[int, list[str]]] = {
     "catalog check": {4: ["catalog check"]},
     "catalog update": {4: ["catalog update"]},
     "mirror": {4: ["mirror {out} {absent}"]},
+    "key new": {0: ["key new alice --api-key-file {out}.keys --dry-run"]},
+    "key list": {2: ["key list --api-key-file {out}.keys"]},
+    "key rm": {2: ["key rm alice --api-key-file {out}.keys -y"]},
     "import": {0: ["import {own} --dry-run"]},
     "client-config": {
         0: ["client-config {here}", "client-config {absent}"],

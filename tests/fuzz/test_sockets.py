@@ -146,7 +146,8 @@ ROUTES = {
 
 
 def whole(route: Route, body: bytes) -> bytes:
-    head = f"POST {route.path} HTTP/1.1\r\nhost: x\r\n{route.headers}content-length: {len(body)}"
+    begin = f"POST {route.path} HTTP/1.1\r\nhost: localhost\r\n"
+    head = f"{begin}{route.headers}content-length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 
@@ -175,7 +176,7 @@ def test_a_damaged_body_gets_an_answer_or_the_error_of_its_protocol(
     for first in range(-1, DAMAGED, 50):
         bodies = [route.make(None if seed < 0 else seed) for seed in range(first, first + 50)]
         with connect(server) as connection:
-            last = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+            last = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
             connection.sendall(b"".join(whole(route, body) for body in bodies) + last)
             found = list(answers(said(connection)))
         assert [status for status, _ in found].count(200) >= 1
@@ -253,7 +254,7 @@ def damaged_request(seed: int) -> bytes:
         body = chance.choice(BODIES)
         if len(body) > 6000 and chance.random() < 0.98:
             body = BODY
-        made.append(b"\r\n".join([start, b"host: x", *lines, b"", body]))
+        made.append(b"\r\n".join([start, b"host: localhost", *lines, b"", body]))
     sent = b"".join(made)
     return damaged(seed, sent) if chance.random() < 0.3 else sent
 

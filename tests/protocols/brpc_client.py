@@ -18,10 +18,12 @@ Meta = message("brpc.policy.RpcMeta")
 
 def frame(
     number: int, body: bytes, *, service: str = SERVICE, method: str = "inference",
-    compress: int = 0, timeout_ms: int = 0,
+    compress: int = 0, timeout_ms: int = 0, key: str | None = None,
 ) -> bytes:  # fmt: skip
     """The bytes of one call."""
     meta = Meta(correlation_id=number, compress_type=compress)
+    if key is not None:
+        meta.authentication_data = key.encode()
     meta.request.service_name = service
     meta.request.method_name = method
     meta.request.timeout_ms = timeout_ms

@@ -94,7 +94,7 @@ def over_http(server: ServerProcess) -> Reader:
     ).encode()
     request = b"".join(
         [
-            b"POST /v2/models/wide/infer HTTP/1.1\r\nhost: x\r\n",
+            b"POST /v2/models/wide/infer HTTP/1.1\r\nhost: localhost\r\n",
             b"inference-header-content-length: %d\r\n" % len(header),
             b"content-length: %d\r\n\r\n" % (len(header) + WIDE.nbytes),
             header,
@@ -192,14 +192,22 @@ def test_who_does_not_read_is_not_computed_for_and_holds_nobody_up(
 
 def request(path: bytes, body: bytes, *headers: bytes) -> bytes:
     """A sound request."""
-    lines = (b"POST %s HTTP/1.1" % path, b"host: x", b"content-length: %d" % len(body), *headers)
+    lines = (
+        b"POST %s HTTP/1.1" % path,
+        b"host: localhost",
+        b"content-length: %d" % len(body),
+        *headers,
+    )
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def chunked(path: bytes, body: bytes) -> bytes:
     """The same in pieces."""
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:9], body[9:])) + b"0\r\n\r\n"
-    return b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n%s" % (path, pieces)
+    return b"POST %s HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n%s" % (
+        path,
+        pieces,
+    )
 
 
 ROW = b"[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]"
@@ -262,8 +270,9 @@ def test_damaged_requests_are_answered_or_refused(
 ) -> None:
     answer = told(server, client, damaged(seed, KINDS[kind]))
     for status in re.findall(rb"^HTTP/1\.1 (\d+) ", answer, re.M):
-        assert status in (b"200", b"400", b"404", b"405", b"408", b"411", b"413", b"414", b"415",
-                          b"417", b"431", b"501", b"505"), answer  # fmt: skip
+        # 403: damage turned the Host header into another server's name.
+        assert status in (b"200", b"400", b"403", b"404", b"405", b"408", b"411", b"413", b"414",
+                          b"415", b"417", b"431", b"501", b"505"), answer  # fmt: skip
 
 
 def test_after_all_that_it_is_to_blame_for_nothing(server: ServerProcess) -> None:

@@ -167,7 +167,7 @@ def test_a_port_of_its_own_speaks_bRPC_alone(tmp_path: Path) -> None:
             (tensor,) = connected.call(rows(x)).outputs[0].tensor
             np.testing.assert_allclose(array_of(tensor), linear.expected(x), rtol=1e-5)
         with Connection(f"http://127.0.0.1:{port}") as connected:
-            connected.send(b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
+            connected.send(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert connected.closed()
         # Stopped with a call on its way, it answers that first.
         with Connection(f"http://127.0.0.1:{port}") as connected:

@@ -238,8 +238,8 @@ def test_pipelined_requests_are_answered_in_order(server: ServerProcess) -> None
     for i in range(20):
         content = json.dumps(body(features(seed=i), id=str(i))).encode()
         requests += (
-            b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
-            % len(content)
+            b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-length: %d\r\n\r\n" % len(content)
         ) + content
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(requests)
@@ -264,7 +264,7 @@ def exchange(server: ServerProcess, *sent: bytes, until: bytes = b"") -> bytes:
 
 def test_a_client_that_expects_100_is_told_to_continue(server: ServerProcess) -> None:
     content = json.dumps(body(features())).encode()
-    head = b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+    head = b"POST /v2/models/linear/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n"
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(head + b"content-length: %d\r\n\r\n" % len(content))
@@ -274,7 +274,7 @@ def test_a_client_that_expects_100_is_told_to_continue(server: ServerProcess) ->
 
 
 def test_what_was_asked_before_a_malformed_request_is_answered(server: ServerProcess) -> None:
-    good = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+    good = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
     received = exchange(server, good + good + b"\x00nonsense\r\n\r\n")
     assert received.count(b'{"live":true}') == 2
     assert b"connection: close" in received
@@ -285,22 +285,27 @@ def test_a_malformed_request_is_a_400(server: ServerProcess) -> None:
 
 
 def test_an_offer_to_upgrade_is_ignored(server: ServerProcess) -> None:
-    offer = b"GET /v2 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
-    last = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    offer = b"GET /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    last = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     received = exchange(server, offer + last)
     assert received.count(b"HTTP/1.1 200 OK") == 2
 
 
 def test_a_body_that_nobody_reads_does_not_spoil_the_next_request(server: ServerProcess) -> None:
-    lost = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000
-    last = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    lost = (
+        b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n"
+        + b"x" * 100_000
+    )
+    last = b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     received = exchange(server, lost, last)
     assert received.startswith(b"HTTP/1.1 404 ")
     assert received.endswith(b'{"live":true}')
 
 
 def test_a_head_request_has_no_body(server: ServerProcess) -> None:
-    received = exchange(server, b"HEAD /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    received = exchange(
+        server, b"HEAD /v2 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    )
     assert received.startswith(b"HTTP/1.1 200 OK")
     assert received.endswith(b"\r\n\r\n")
 
@@ -334,7 +339,9 @@ def test_a_client_that_leaves_is_not_computed_for(tmp_path: Path) -> None:
         content = json.dumps(
             {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1] * 4}]}
         ).encode()
-        head = b"POST /v2/models/slow/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+        head = (
+            b"POST /v2/models/slow/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
+        )
         host, port = server.url.removeprefix("http://").split(":")
         for _ in range(30):
             connection = socket.create_connection((host, int(port)))

@@ -34,8 +34,8 @@ def http(model: str, x: np.ndarray, timeout: float = 0) -> bytes:
         }
     )  # fmt: skip
     return (
-        b"POST /v2/models/%b/infer HTTP/1.1\r\nhost: x\r\ninference-header-content-length: %d\r\n"
-        b"content-length: %d\r\n\r\n"
+        b"POST /v2/models/%b/infer HTTP/1.1\r\nhost: localhost\r\n"
+        b"inference-header-content-length: %d\r\ncontent-length: %d\r\n\r\n"
         % (model.encode(), len(header), len(header) + x.nbytes)
     ) + header + x.tobytes()  # fmt: skip
 
@@ -110,7 +110,7 @@ def metric(server: ServerProcess, name: str, **labels: str) -> float:
     """A sample of `/metrics`; 0 if there is none yet."""
     said = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
     with connect(server) as asking:
-        asking.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        asking.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         text = b"".join(iter(lambda: asking.recv(65536), b"")).decode()
     found = re.search(rf"^{name}\{{{re.escape(said)}\}} (\S+)$", text, re.M)
     return float(found[1]) if found else 0.0

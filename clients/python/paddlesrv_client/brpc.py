@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import itertools
 import threading
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from paddlesrv_client.errors import (
@@ -64,13 +65,23 @@ class _Connection(asyncio.Protocol):
 
 
 class AsyncBrpcTransport:
-    """Does not block."""
+    """Does not block.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: Where the server listens.
+        headers: Those of the other protocols. bRPC has none; of them the API key alone is sent
+            (`authorization: Bearer KEY`), as the call's authentication data.
+
+    Raises:
+        ValueError: the address is of TLS.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme == "https":
             raise ValueError("bRPC is not spoken over TLS; ask by http or grpc")
         self._host, self._port = parts.hostname or "", parts.port or 80
+        self._key = _key(headers or {})
         self._ids = itertools.count(1)
         self._connection: _Connection | None = None
         self._connecting: asyncio.Lock | None = None
@@ -98,6 +109,8 @@ class AsyncBrpcTransport:
         meta = RpcMeta()
         meta.CopyFrom(request.meta)
         number = meta.correlation_id = next(self._ids)
+        if self._key:
+            meta.authentication_data = self._key
         future = asyncio.get_running_loop().create_future()
         connection.waiting[number] = future
         try:
@@ -122,8 +135,8 @@ class AsyncBrpcTransport:
 class BrpcTransport:
     """Blocks; threads share one connection, which a thread of its own reads."""
 
-    def __init__(self, url: str) -> None:
-        self._inner = AsyncBrpcTransport(url)
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        self._inner = AsyncBrpcTransport(url, headers)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="paddlesrv-brpc", daemon=True
@@ -163,3 +176,12 @@ class BrpcTransport:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+def _key(headers: Mapping[str, str]) -> bytes:
+    """The API key that headers bring; none is empty."""
+    for name, value in headers.items():
+        scheme, _, key = value.partition(" ")
+        if name.lower() == "authorization" and scheme.lower() == "bearer":
+            return key.strip().encode()
+    return b""

@@ -34,7 +34,8 @@ class Client:
             speaks all of them on one port.
         timeout: Seconds that a call may take, with all its attempts.
         retries: How a call is tried again after what may pass.
-        headers: Sent with each request; metadata over gRPC, not sent over bRPC.
+        headers: Sent with each request, such as `{"authorization": "Bearer KEY"}`; metadata over
+            gRPC. Over bRPC that key alone is sent.
         verify: False: any certificate is taken (not over gRPC); a path: of certificates to trust.
         compression: Of bRPC's messages: "none", "gzip", "zlib", or "snappy" (needs cramjam).
 

@@ -30,7 +30,7 @@ def connect(
     if protocol == "brpc":
         from paddlesrv_client.brpc import BrpcTransport
 
-        return codec, BrpcTransport(url)
+        return codec, BrpcTransport(url, headers)
     from paddlesrv_client.http import HttpTransport
 
     return codec, HttpTransport(url, headers, verify)
@@ -53,7 +53,7 @@ def connect_async(
     if protocol == "brpc":
         from paddlesrv_client.brpc import AsyncBrpcTransport
 
-        return codec, AsyncBrpcTransport(url)
+        return codec, AsyncBrpcTransport(url, headers)
     from paddlesrv_client.http import AsyncHttpTransport
 
     return codec, AsyncHttpTransport(url, headers, verify)

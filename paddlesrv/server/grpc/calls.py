@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from paddlesrv.errors import Cancelled, DeadlineExceeded, InvalidInput
+from paddlesrv.server.access.grpc import admitted
 from paddlesrv.server.refusal import Refusal, refuse
 from paddlesrv.server.service import Service
 
@@ -93,7 +94,8 @@ class Calls:
             call = Call(context)
             started = time.monotonic()
             try:
-                message = await function(parse(request, body), call)
+                with admitted():
+                    message = await function(parse(request, body), call)
                 content: bytes = message.SerializeToString()
             except asyncio.CancelledError:
                 self._count(call, _why_gone(context), started)
@@ -126,7 +128,8 @@ class Calls:
             code = OK
             try:
                 message = parse(request, body)
-                said = await function(message, call)
+                with admitted():
+                    said = await function(message, call)
             except asyncio.CancelledError:
                 self._count(call, _why_gone(context), started)
                 raise
@@ -166,6 +169,11 @@ async def abort(context: Any, refusal: Refusal) -> None:
     status = grpc.StatusCode[refusal.error.grpc_status]
     trailing: Sequence[tuple[str, str]] = ((ANSWERED_ID, refusal.request_id),)
     await context.abort(status, refusal.line, trailing)
+
+
+async def refuse_call(context: Any, error: Exception) -> None:
+    """End an RPC with an error that nobody has told yet."""
+    await abort(context, Call(context).refuse(error))
 
 
 def _why_gone(context: Any) -> int:

@@ -9,6 +9,7 @@ from paddlesrv_client.wire.messages import message
 
 from paddlesrv import __version__
 from paddlesrv.errors import Unavailable
+from paddlesrv.server.access.grpc import caller
 from paddlesrv.server.grpc.calls import Call, Calls, Handlers
 from paddlesrv.server.grpc.streams import Streams
 from paddlesrv.server.protocols import open_inference, open_inference_proto
@@ -111,12 +112,20 @@ class OpenInference:
         return _Index(models=[msgspec.structs.asdict(entry) for entry in entries])
 
     async def _load(self, request: Any, _: Call) -> Any:
+        _require_admin()
         await self._repository.load(request.model_name, _parameters(request))
         return _Load()
 
     async def _unload(self, request: Any, _: Call) -> Any:
+        _require_admin()
         await self._repository.unload(request.model_name, _parameters(request))
         return _Unload()
+
+
+def _require_admin() -> None:
+    asking = caller()
+    if asking is not None:
+        asking.require_admin()
 
 
 def _parameters(request: Any) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import grpc
 import grpc.aio
 
 from paddlesrv.errors import Busy
+from paddlesrv.server.access.gate import Gate
+from paddlesrv.server.access.grpc import GrpcGate
 from paddlesrv.server.grpc import health, open_inference, reflection
-from paddlesrv.server.grpc.calls import Calls
+from paddlesrv.server.grpc.calls import Calls, refuse_call
 from paddlesrv.server.grpc.health import Health
 from paddlesrv.server.grpc.open_inference import OpenInference
 from paddlesrv.server.grpc.paddle import GeneralModel, Pipelines
@@ -40,10 +42,19 @@ class GrpcServer:
         service: What is served.
         repository: Its models, to be listed, loaded and unloaded.
         max_message_bytes: The largest message taken; answers have no limit but gRPC's own.
+        gate: Keys and limits; None: there are none.
     """
 
-    def __init__(self, service: Service, repository: Repository, *, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        service: Service,
+        repository: Repository,
+        *,
+        max_message_bytes: int,
+        gate: Gate | None = None,
+    ) -> None:
         self._server = grpc.aio.server(
+            interceptors=[GrpcGate(gate, refuse_call)] if gate is not None else [],
             options=[
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -54,7 +65,7 @@ class GrpcServer:
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
-            ]
+            ],
         )
         calls = Calls(service)
         self._streams = Streams()

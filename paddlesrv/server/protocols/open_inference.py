@@ -78,7 +78,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode(
-    model: str, version: str | None, body: bytes, header_length: str | None
+    model: str, version: str | None, body: Buffer, header_length: str | None
 ) -> tuple[InferRequest, OutputForms]:
     """A request from its body.
 
@@ -143,7 +143,7 @@ def is_raw(header_length: str | None) -> bool:
 
 
 def decode_raw(
-    spec: ModelSpec, version: str | None, body: bytes
+    spec: ModelSpec, version: str | None, body: Buffer
 ) -> tuple[InferRequest, OutputForms]:
     """A request whose whole body is one tensor's bytes, as a header length of 0 says.
 
@@ -162,7 +162,7 @@ def decode_raw(
     (declared,) = spec.inputs
     datatype = FROM_NUMPY.get(declared.dtype, declared.dtype.upper())
     if datatype == "BYTES":
-        array = of_elements([body], [1] * max(1, len(declared.shape)))
+        array = of_elements([bytes(body)], [1] * max(1, len(declared.shape)))
     else:
         size = np.dtype(declared.dtype).itemsize if datatype in TO_NUMPY else 0
         array = from_bytes(declared.name, datatype, _raw_shape(declared, body, size), body)
@@ -170,7 +170,7 @@ def decode_raw(
     return request, OutputForms({}, True)
 
 
-def _raw_shape(declared: TensorSpec, body: bytes, size: int) -> list[int]:
+def _raw_shape(declared: TensorSpec, body: Buffer, size: int) -> list[int]:
     count = len(body) // size if size else 0
     shape = list(declared.shape)
     if declared.batching != "whole":
@@ -259,7 +259,7 @@ def describe_tensors(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
     return described
 
 
-def _cut(body: bytes, header_length: str | None) -> tuple[Buffer, Buffer]:
+def _cut(body: Buffer, header_length: str | None) -> tuple[Buffer, Buffer]:
     """The JSON, and the bytes behind it; views, since they may be long."""
     if header_length is None:
         return body, b""

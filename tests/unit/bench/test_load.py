@@ -129,6 +129,20 @@ def test_an_open_loop_counts_from_when_a_request_was_due():
     assert found.late > 0
 
 
+def test_an_open_loop_ends_when_its_time_is_up():
+    # At such a rate some request is due between the last look at the clock and the end.
+    found = load(lambda _: GOOD, rate=20_000.0, requests=0, seconds=0.2, timeout=15.0)
+    assert found.times
+    assert found.seconds < 15.0
+
+
+def test_requests_of_an_open_loop_that_were_never_sent_are_errors():
+    found = load(lambda _: b"", connections=1, rate=100.0, requests=0, seconds=0.3, timeout=0.5)
+    assert not found.times
+    assert found.errors["no answer within 0.5 s"] == 1
+    assert found.errors["not sent: no connection was free"] > 5
+
+
 def test_frames_with_a_body_are_good_and_those_without_tell_why():
     good = encode(RpcMeta(correlation_id=1), b"body")
     bad = encode(ERROR_META, b"")

@@ -22,7 +22,7 @@ WORDS = {" ".join(path): command for path, command in VERBS.items()}
 # command is entered in one of the two.
 ONLY_LOOKS = {
     "list", "ls", "search", "info", "ps", "logs", "env", "version", "help",
-    "client-config",
+    "client-config", "key list",
     "config show", "config path", "cache df", "cache dir", "catalog show", "catalog check",
     # Its files are those that it is asked to paint; what it fetches, `get --dry-run` tells.
     # The server that it starts is gone when it ends.
@@ -31,6 +31,7 @@ ONLY_LOOKS = {
 CHANGES = {
     "get", "serve", "stop", "tune", "config gen", "doctor", "completion",
     "verify", "rm", "import", "mirror", "cache prune", "catalog update",
+    "key new", "key rm",
 }  # fmt: skip
 
 
