@@ -1,7 +1,7 @@
 """What is fixed inside an image: user, paths, port, environment, and the commands that run there.
 
-The image itself, `serve --docker`, Compose and Kubernetes all take it from here, so that the command
-that a pod runs is the one that was tried in Docker.
+The image itself, `serve --docker`, Compose and Kubernetes all take it from here, so that the
+command that a pod runs is the one that was tried in Docker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WRITABLE: Final = (STATE, "/tmp")  # noqa: S108  # the container's own, in memor
 CONFIG_DIR: Final = "/etc/paddlesrv"
 CONFIG_FILE: Final = f"{CONFIG_DIR}/paddlesrv.yaml"
 """The server's configuration: in the image, and what a mount or ConfigMap takes the place of."""
-SECRETS: Final = "/run/secrets/paddlesrv"  # noqa: S105  # a directory
+SECRETS: Final = "/run/secrets/paddlesrv"
 """Where key files and certificates are mounted."""
 ENTRYPOINT: Final = ("paddlesrv",)
 SERVE: Final = ("serve", "--config", CONFIG_FILE)

@@ -202,7 +202,7 @@ def test_a_connection_that_does_not_come_about_ends_with_the_time(driver: Driver
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         with socket.create_connection(full.getsockname()):  # which nobody accepts
             told = refusal(driver, {"url": url, "timeout_ms": 300})
-    assert told["kind"] == "deadline"
+    assert told["kind"] == "deadline", told
 
 
 @pytest.mark.parametrize("before", [b"", GOOD[:-3]], ids=["no head", "half a body"])

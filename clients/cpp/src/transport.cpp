@@ -282,8 +282,11 @@ Answer Transport::send(const Outgoing& message, const Deadline& deadline,
   Answer answer = [&] {
     Exchange exchange(*handle, *this);
     handle->set(CURLOPT_URL, address.c_str());
-    handle->set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
-    const Milliseconds connecting = std::min(left, options_.connect_timeout);
+    // libcurl rounds the time that has passed up, to a millisecond: with that much more it never
+    // ends before the deadline, which would be told as a connection's trouble.
+    const Milliseconds longest = left + Milliseconds(1);
+    handle->set(CURLOPT_TIMEOUT_MS, static_cast<long>(longest.count()));
+    const Milliseconds connecting = std::min(longest, options_.connect_timeout);
     handle->set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connecting.count()));
     for (const auto& [name, value] : options_.headers) exchange.add_header(name, value);
     exchange.add_header("X-Request-Id", request_id);
