@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from paddlesrv.own_python import KEY_VARIABLE
+from paddlesrv.sealing.keys import COMMAND_VARIABLE
 from paddlesrv.server.defaults import OPTIONS
 from paddlesrv.settings import SETTINGS
 
@@ -29,6 +31,8 @@ class Variable:
 OWN: tuple[Variable, ...] = (
     *(Variable(setting.env, setting.help, setting.flag) for setting in SETTINGS),
     *(Variable(option.env, option.help, option.flag) for option in OPTIONS),
+    Variable(KEY_VARIABLE, "The key of encrypted models itself; wiped once it is read."),
+    Variable(COMMAND_VARIABLE, "A command that prints that key.", "--key-command"),
 )
 
 HEEDED = (

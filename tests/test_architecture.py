@@ -28,7 +28,7 @@ LAYERS = (
         "environment",
     ),
     ("tasks", "engines", "recipes"),
-    ("models", "zoo"),
+    ("models", "zoo", "sealing"),
     ("settings",),
     ("yaml_file",),
     ("errors", "own_python", "isolated"),

@@ -308,9 +308,7 @@ def _decided(
     models, notes = [], {}
     for index, model in enumerate(located):
         place = f"models[{index}]."
-        chosen = (
-            model.config if model.directory is None else replace(model.config, name=model.asked)
-        )
+        chosen = model.config if model.place is None else replace(model.config, name=model.asked)
         if model.by_alias:
             notes[place + "name"] = f"{model.asked} is an alias of it."
         if not chosen.threads and chosen.engine != "auto":

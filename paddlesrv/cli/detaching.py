@@ -102,6 +102,7 @@ def start_detached(
     record: ServerRecord,
     ports: Ports,
     claim: Claim,
+    key: bytes | None = None,
 ) -> tuple[ServerRecord, Started]:
     """Start the server in a process of its own, and wait until it is ready.
 
@@ -118,7 +119,7 @@ def start_detached(
     assert record.log is not None, "a detached server has a log"
     # A directory means the same wherever it is read.
     models = tuple(
-        replace(model.config, path=str(model.directory)) if model.directory else model.config
+        replace(model.config, path=str(model.place)) if model.place else model.config
         for model in located
     )
     job = Job(
@@ -129,6 +130,7 @@ def start_detached(
         options=dict(options),
         grpc=ports.grpc,
         verbose=shell.flags.verbose,
+        key=key,
     )
     try:
         log = begin(record.log)

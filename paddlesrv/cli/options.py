@@ -118,6 +118,16 @@ ApiKeyFile = Annotated[
         "--api-key-file", metavar="FILE", help="Take clients with these keys alone; see key new."
     ),
 ]
+KeyFile = Annotated[
+    str | None,
+    typer.Option("--key-file", metavar="FILE", help="The key of encrypted models; see encrypt."),
+]
+KeyCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--key-command", metavar="COMMAND", help="A command that prints the key, as a vault's does."
+    ),
+]
 RateLimit = Annotated[
     float | None,
     typer.Option(
@@ -241,6 +251,7 @@ class Limits:
     tls_key: str | None = None
     tls_client_ca: str | None = None
     api_key_file: str | None = None
+    key_file: str | None = None
     rate_limit: float | None = None
     allow_host: str | None = None
     cors_origin: str | None = None

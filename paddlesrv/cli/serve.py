@@ -19,7 +19,7 @@ from paddlesrv.cli.detaching import Naming, shown_command, start_detached
 from paddlesrv.cli.progress import watching
 from paddlesrv.cli.serve_told import Told
 from paddlesrv.cli.shell import Shell
-from paddlesrv.errors import Busy
+from paddlesrv.errors import Busy, UsageError
 
 if TYPE_CHECKING:
     from paddlesrv.cli.choices import Engines
@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
             "paddlesrv serve ocr lac --port 0 --instances 2",
             "paddlesrv serve ocr -d --name reader",
             "paddlesrv serve ./my_model --dry-run",
+            "paddlesrv serve resnet50.sealed --key-file model.key",
             "paddlesrv serve --config paddlesrv.yaml",
             "paddlesrv serve config.yml --dry-run",
         ],
@@ -63,8 +64,8 @@ def serve(
         list[str] | None,
         typer.Argument(
             metavar="MODEL...",
-            help="Names, aliases, directories with a model, or a config file (of Paddle Serving's "
-            "pipelines as well); none: ./paddlesrv.yaml.",
+            help="Names, aliases, directories with a model, encrypted models, or a config file (of "
+            "Paddle Serving's pipelines as well); none: ./paddlesrv.yaml.",
         ),
     ] = None,
     config: Annotated[
@@ -86,6 +87,8 @@ def serve(
     tls_key: options.TlsKey = None,
     tls_client_ca: options.TlsClientCa = None,
     api_key_file: options.ApiKeyFile = None,
+    key_file: options.KeyFile = None,
+    key_command: options.KeyCommand = None,
     rate_limit: options.RateLimit = None,
     allow_host: options.AllowHost = None,
     cors_origin: options.CorsOrigin = None,
@@ -119,6 +122,8 @@ def serve(
     """
     from msgspec.structs import replace
 
+    if key_file is not None and key_command is not None:
+        raise UsageError("--key-file and --key-command together", hints=["leave one of them out"])
     running = options.Running(
         gpu=gpu,
         cpu=cpu,
@@ -145,6 +150,7 @@ def serve(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         api_key_file=api_key_file,
+        key_file=key_file,
         rate_limit=rate_limit,
         allow_host=allow_host,
         cors_origin=cors_origin,
@@ -155,9 +161,9 @@ def serve(
     asked = limits.applied(replace(base.config, models=running.applied(base.config.models)))
     again = shlex.join(["paddlesrv", "serve", *base.words, *(["-d"] if detach else [])])
     said = [fields | running.said for fields in base.said]
-    return _Start(shell, asked, said, again, name, detach, base.translation, calibrate, accept).run(
-        dry_run
-    )
+    return _Start(
+        shell, asked, said, again, name, detach, base.translation, calibrate, accept, key_command
+    ).run(dry_run)
 
 
 class _Start:
@@ -174,6 +180,7 @@ class _Start:
         translation: Translation | None = None,
         calibration: Path | None = None,
         accept: bool = False,
+        key_command: str | None = None,
     ) -> None:
         self._shell = shell
         self._out = shell.output
@@ -186,6 +193,8 @@ class _Start:
         self._translation = translation
         self._calibration = calibration
         self._accept = accept
+        self._key_command = key_command
+        self._key: bytes | None = None
         self._began = time.monotonic()
 
     def run(self, dry_run: bool) -> int:
@@ -196,6 +205,7 @@ class _Start:
         for model in located:
             if model.by_alias:
                 self._out.note(f"{model.asked} -> {model.config.name} (alias)")
+        self._unlock(located)
         located, tuning = self._tuned(located)
         devices = self._check_devices(located)
         from paddlesrv.server.access.exposure import check_access, warnings
@@ -226,6 +236,18 @@ class _Start:
             finally:
                 if claim is not None:
                     claim.release()
+
+    def _unlock(self, located: Sequence[Located]) -> None:
+        """Open what is encrypted; a key that stood in the environment is gone from there."""
+        from paddlesrv.sealing.keys import find_key
+        from paddlesrv.server.unlocking import unlock
+
+        # A command is named by a flag alone, and so goes before what a file says.
+        file = self._config.key_file if self._key_command is None else None
+        self._key = find_key(file, self._key_command)
+        if not unlock(located, self._key) and self._key is not None:
+            self._out.warning("there is a key, but none of these models is encrypted")
+            self._key = None
 
     def _tuned(self, located: Sequence[Located]) -> tuple[list[Located], Tuning]:
         """The models as they were tuned, in what nobody has said."""
@@ -324,7 +346,15 @@ class _Start:
         if self._detach:
             assert claim is not None, "a server without a record is not detached"
             record, started = start_detached(
-                shell, config, located, tuning.parts, decided.options, record, ports, claim
+                shell,
+                config,
+                located,
+                tuning.parts,
+                decided.options,
+                record,
+                ports,
+                claim,
+                self._key,
             )
             self._told.ready(located, started, record, time.monotonic() - self._began)
             return 0

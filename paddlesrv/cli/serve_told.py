@@ -116,8 +116,8 @@ class Told:
         )
 
     def _place(self, model: Located) -> str:
-        if model.directory is not None:
-            return str(model.directory)
+        if model.place is not None:
+            return str(model.place)
         installed = self._shell.store.installed(model.config.name)
         return str(installed.path) if installed is not None else model.config.name
 

@@ -12,16 +12,21 @@ from typing import NamedTuple
 from paddlesrv.errors import IntegrityError, NotFound
 from paddlesrv.models.signature import Signature, read_signature
 from paddlesrv.models.spec import ModelSpec
+from paddlesrv.sealing.memory import is_in_memory
 
 _BLOCK_BYTES = 1 << 20
 
 
 class ModelFiles(NamedTuple):
-    """Where the network of a spec lies; `params` is None where they are not one file beside it."""
+    """Where the network of a spec lies; `params` is None where they are not one file beside it.
+
+    `in_memory` is for an encrypted network: engines take it as bytes where they can.
+    """
 
     program: Path
     params: Path | None
     signature: Signature
+    in_memory: bool = False
 
 
 def checked_files(spec: ModelSpec, root: Path) -> ModelFiles:
@@ -45,7 +50,8 @@ def checked_files(spec: ModelSpec, root: Path) -> ModelFiles:
     if spec.params is not None and not (root / spec.params).is_file():
         raise _missing(spec, root, spec.params)
     params = spec.params or signature.params
-    return ModelFiles(root / spec.program, root / params if params else None, signature)
+    program = root / spec.program
+    return ModelFiles(program, root / params if params else None, signature, is_in_memory(program))
 
 
 def sha256(path: Path) -> str:

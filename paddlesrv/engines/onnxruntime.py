@@ -62,7 +62,11 @@ class OnnxEngine:
         elif options.device.kind == "gpu":
             provider = ("CUDAExecutionProvider", {"device_id": options.device.index})
         try:
-            session = onnxruntime.InferenceSession(str(program), settings, providers=[provider])
+            # Bytes have no directory in which weights kept beside the program could be found.
+            as_bytes = files.in_memory and len(files.signature.files) == 1
+            session = onnxruntime.InferenceSession(
+                program.read_bytes() if as_bytes else str(program), settings, providers=[provider]
+            )
         except self._failures as error:
             raise EngineError(
                 f"onnxruntime cannot load {spec.name}: {summary(error)}",

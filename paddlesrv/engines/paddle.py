@@ -215,7 +215,12 @@ def _load_parameters(paddle: Any, program: Any, executor: Any) -> None:
 
 
 def _config(inference: Any, files: ModelFiles, options: EngineOptions, variant: Variant) -> Any:
-    if files.params is not None:
+    if files.in_memory and files.params is not None and files.program.suffix != ".json":
+        # A PIR program kills the process in this call (paddlepaddle 3.3); it goes by its name.
+        config = inference.Config()
+        program, params = files.program.read_bytes(), files.params.read_bytes()
+        config.set_model_buffer(program, len(program), params, len(params))
+    elif files.params is not None:
         config = inference.Config(str(files.program), str(files.params))
     elif files.signature.files[1:]:
         # Scattered parameters are found by their directory, and the program by its fixed name.

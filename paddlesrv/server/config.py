@@ -66,8 +66,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `max_body_mb` is in units of 1,000,000 bytes; `grace_s` (how long requests in flight may go on
     after SIGTERM) and `load_timeout_s` (how long a model may take to load) in seconds. Port 0
     takes any free port. `tls_cert` and `tls_key` are files in PEM form; with them, every port
-    speaks TLS alone. `rate_limit` is in requests a second. `allow_host` and `cors_origin` are one
-    or several, with commas between. What must go together is checked by `access.exposure`.
+    speaks TLS alone. `key_file` holds the key of encrypted models. `rate_limit` is in requests a
+    second. `allow_host` and `cors_origin` are one or several, with commas between. What must go together is checked by `access.exposure`.
     """
 
     models: Annotated[tuple[ModelConfig, ...], msgspec.Meta(min_length=1)]
@@ -79,6 +79,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tls_key: FileName | None = None
     tls_client_ca: FileName | None = None
     api_key_file: FileName | None = None
+    key_file: FileName | None = None
     rate_limit: Positive | None = None
     allow_host: FileName | None = None
     cors_origin: FileName | None = None
@@ -101,6 +102,7 @@ ACCEPTED: Mapping[str, str] = {
     "tls_key": "a file in PEM form, or null",
     "tls_client_ca": "a file in PEM form, or null",
     "api_key_file": "a file made by `paddlesrv key new`, or null",
+    "key_file": "a file made by `paddlesrv encrypt`, or null",
     "rate_limit": "a number above 0, in requests a second; or null",
     "allow_host": "host names with commas between, or null",
     "cors_origin": "origins with commas between, such as https://example.com; or null",
@@ -134,6 +136,7 @@ PURPOSE: Mapping[str, str] = {
     "tls_key": "The certificate's private key; null: in the same file.",
     "tls_client_ca": "Clients need a certificate that one of these has signed.",
     "api_key_file": "Clients need one of these API keys.",
+    "key_file": "The key of encrypted models; see `paddlesrv encrypt`.",
     "rate_limit": "For each API key; without keys, for all clients together.",
     "allow_host": "Names for this server besides those of the loopback.",
     "cors_origin": "Pages of these sites may ask from browsers; * is any.",

@@ -52,6 +52,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     grpc: tuple[str, int] | None = None
     """Where gRPC listens besides; its library binds that itself."""
     verbose: int = 0
+    key: bytes | None = None
+    """Of encrypted models; it goes over the socket, and into no file."""
+
+    def __repr__(self) -> str:
+        return f"Job({self.record.name!r})"
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -99,6 +104,7 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
     from paddlesrv.server.registration import Registration, content_of
     from paddlesrv.server.run import run_server
     from paddlesrv.server.shelf import StoreShelf
+    from paddlesrv.server.unlocking import unlock
     from paddlesrv.zoo.catalogue_choice import load_catalogue
     from paddlesrv.zoo.store import Store
 
@@ -121,6 +127,7 @@ def _serve(job: Job, ports: Ports, claim: Claim, control: socket.socket) -> int:
         catalogue = load_catalogue(job.settings)
         store = Store(job.settings.cache_dir)
         located = locate(job.config.models, catalogue, store)
+        unlock(located, job.key)
         planned = plan(
             [model.config for model in located],
             lambda name: find_local(located, catalogue, store, name),

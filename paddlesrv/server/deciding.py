@@ -19,6 +19,7 @@ from paddlesrv.engines.devices import DeviceInfo, Machine, check, describe
 from paddlesrv.errors import DeviceUnavailable
 from paddlesrv.server.config import ModelConfig, default_threads, device_of, engine_options
 from paddlesrv.server.local_model import LocalModel
+from paddlesrv.server.unlocking import own_engine
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ def decide(
     decided = Decisions()
     for config, model in planned:
         name = model.spec.name
+        if model.sealed is not None and model.spec.format != "pipeline":
+            # A trial would leave the network's other forms in files, in clear.
+            decided.options[name] = engine_options(config, own_engine(config, model))
+            continue
         if config.engine != "auto" or model.spec.format == "pipeline" or _is_bound(config):
             engine = first_able(config, is_onnx=model.spec.format == "onnx")
             decided.options[name] = msgspec.structs.replace(
@@ -73,7 +78,8 @@ def decide(
 
 def recalled(config: ModelConfig, model: LocalModel, cache_dir: Path) -> Choice | None:
     """What was chosen before for a model that is on `auto`, or None."""
-    if config.engine != "auto" or model.spec.format == "pipeline" or _is_bound(config):
+    bound = model.spec.format == "pipeline" or _is_bound(config)
+    if config.engine != "auto" or bound or model.sealed is not None:
         return None
     return recall(model.spec, model.root, wanted(config, model), cache_dir)
 

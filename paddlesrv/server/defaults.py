@@ -41,6 +41,7 @@ _FLAGS = {
     "tls_key": "--tls-key",
     "tls_client_ca": "--tls-client-ca",
     "api_key_file": "--api-key-file",
+    "key_file": "--key-file",
     "rate_limit": "--rate-limit",
     "allow_host": "--allow-host",
     "cors_origin": "--cors-origin",

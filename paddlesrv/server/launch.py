@@ -74,6 +74,7 @@ def setups(
             ModelSetup(
                 spec=spec,
                 root=model.root,
+                sealed=model.sealed,
                 task=task,
                 aliases=model.aliases,
                 options=options[spec.name],

@@ -1,4 +1,4 @@
-"""Which model a name in a configuration means: one of the catalogue, an own one, or a directory.
+"""Which model a name in a configuration means: of the catalogue, an own one, a directory or file.
 
 Nothing here opens a connection, and nothing is loaded.
 """
@@ -19,6 +19,7 @@ from paddlesrv.zoo.names import as_name, default_name
 
 if TYPE_CHECKING:
     from paddlesrv.models.spec import ModelSpec
+    from paddlesrv.sealing.opening import SealedModel
     from paddlesrv.server.local_model import LocalModel
     from paddlesrv.zoo.catalogue import Catalogue
     from paddlesrv.zoo.entries import Entry
@@ -31,17 +32,24 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+&-]+")
 class Located:
     """A configured model once its name is understood.
 
-    `config.name` is the model's own name from here on; `asked` is what was written. Exactly one of
-    `entry` (a model of the catalogue), `directory` (a directory outside the store) or neither (an
-    own model in the store) is set. `task` is what a model that is here can be asked as.
+    `config.name` is the model's own name from here on; `asked` is what was written. At most one of
+    `entry` (a model of the catalogue), `directory` (a directory outside the store) and `sealed` (an
+    encrypted file) is set; none is for an own model in the store. `task` is what a model that is
+    here can be asked as.
     """
 
     config: ModelConfig
     asked: str
     entry: Entry | None = None
     directory: Path | None = None
+    sealed: SealedModel | None = None
     by_alias: bool = False
     task: str | None = None
+
+    @property
+    def place(self) -> Path | None:
+        """The directory or file that it was named by; None for a name."""
+        return self.sealed.path if self.sealed is not None else self.directory
 
 
 def locate(configs: Sequence[ModelConfig], catalogue: Catalogue, store: Store) -> list[Located]:
@@ -87,10 +95,15 @@ def find_local(
     Raises:
         NotFound: it is not installed.
         IntegrityError: its directory holds no model that can be served.
+        UsageError: it is encrypted, and was not unlocked.
     """
     from paddlesrv.server.local_model import LocalModel
 
     for model in located:
+        if model.sealed is not None and name in {model.config.name, *model.sealed.models}:
+            inside = model.sealed.head.model if name == model.config.name else name
+            spec, root, sealed = model.sealed.open(inside)
+            return LocalModel(msgspec.structs.replace(spec, name=name), root, sealed=sealed)
         if model.config.name == name and model.directory is not None:
             return LocalModel(read_directory(model.directory, name), model.directory)
     installed = store.installed(name)
@@ -143,6 +156,8 @@ def is_onnx(model: Located, store: Store) -> bool:
     """
     if model.entry is not None:
         return model.entry.is_onnx
+    if model.sealed is not None:
+        return model.sealed.head.format == "onnx"
     if model.directory is not None:
         from paddlesrv.models.layout import find_program
 
@@ -160,7 +175,7 @@ def _locate(config: ModelConfig, catalogue: Catalogue, store: Store) -> Located:
     try:
         resolved = catalogue.resolve(config.name)
     except NotFound:
-        if path.is_dir():
+        if path.is_dir() or path.is_file():
             return _directory(config, path)
         own = None if _NOT_IN_NAMES.search(config.name) else store.installed(config.name)
         if own is None:
@@ -183,12 +198,23 @@ def _named(config: ModelConfig, path: Path) -> Located:
 
 
 def _directory(config: ModelConfig, path: Path) -> Located:
+    if path.is_file():
+        return _sealed(config, path)
     if not path.is_dir():
         raise NotFound(
-            f"{config.path or config.name} is not a directory with a model",
+            f"{config.path or config.name} is not a directory with a model, or an encrypted one",
             hints=["see the models that have names: paddlesrv list"],
         )
     directory = path.resolve()
     name = as_name(default_name(directory)) or "model"
     named = msgspec.structs.replace(config, name=name, path=None)
     return Located(named, config.path or config.name, directory=directory)
+
+
+def _sealed(config: ModelConfig, path: Path) -> Located:
+    from paddlesrv.sealing.opening import SealedModel
+
+    sealed = SealedModel(path.resolve())
+    named = msgspec.structs.replace(config, name=sealed.head.model, path=None)
+    task = sealed.head.task if sealed.head.task != "tensors" else None
+    return Located(named, config.path or config.name, sealed=sealed, task=task)

@@ -9,16 +9,21 @@ import msgspec
 
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.models.spec import ModelSpec
+from paddlesrv.sealing.opening import Unsealing
 from paddlesrv.server.arena import TensorView
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """Gateway to worker, once: load this model, and keep to these cores if there are any."""
+    """Gateway to worker, once: load this model, and keep to these cores if there are any.
+
+    Of an encrypted model, `sealed` tells where its network lies, and how to open it.
+    """
 
     spec: ModelSpec
     root: str
     options: EngineOptions
     cores: tuple[int, ...] = ()
+    sealed: Unsealing | None = None
 
 
 class Run(msgspec.Struct, tag=True, frozen=True):

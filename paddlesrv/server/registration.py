@@ -57,8 +57,8 @@ def describe(
 
 
 def content_of(planned: Sequence[tuple[ModelConfig, LocalModel]]) -> tuple[Path, ...]:
-    """The directories that a server with these models reads; links to them may move on."""
-    return tuple(model.root.resolve() for _, model in planned)
+    """The directories and encrypted files that a server reads; links to them may move on."""
+    return tuple(model.content for _, model in planned)
 
 
 class Registration:

@@ -23,6 +23,7 @@ from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import InvalidInput, NotFound, PayloadTooLarge, Unavailable
 from paddlesrv.models.spec import ModelSpec
 from paddlesrv.models.tensor import Tensor
+from paddlesrv.sealing.opening import Unsealing
 from paddlesrv.server.batching import join_rows, slice_rows
 from paddlesrv.server.config import own_cores
 from paddlesrv.server.metrics import Metrics, ModelMetrics
@@ -50,11 +51,12 @@ class ModelSetup:
     """All that is needed to serve one model: what it is, where it runs, how it queues.
 
     With `pin` each instance keeps to cores of its own. For a pipeline, only the task and the
-    timeout count.
+    timeout count. Of an encrypted model, `sealed` is what opens the network.
     """
 
     spec: ModelSpec
     root: Path
+    sealed: Unsealing | None = None
     task: Task | None
     aliases: tuple[str, ...] = ()
     options: EngineOptions
@@ -138,6 +140,7 @@ class Service:
                     scheduler,
                     load_timeout,
                     own_cores(number, setup.instances) if setup.pin else (),
+                    setup.sealed,
                 )
                 scheduler.add_worker(worker)
                 worker.start()

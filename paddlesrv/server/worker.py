@@ -11,6 +11,7 @@ from pathlib import Path
 from paddlesrv.engines import load_engine
 from paddlesrv.engines.base import Engine
 from paddlesrv.errors import EngineError, PaddlesrvError
+from paddlesrv.sealing.opening import unsealed
 from paddlesrv.server.arena import Slot
 from paddlesrv.server.messages import (
     Done,
@@ -41,7 +42,7 @@ def serve(connection: socket.socket, slots: list[Slot]) -> None:
                 started = time.perf_counter()
                 if message.cores:  # before the engine starts threads, which inherit them
                     os.sched_setaffinity(0, message.cores)
-                engine = load_engine(message.spec, Path(message.root), message.options)
+                engine = _load(message)
                 ignore_termination()  # libraries set handlers of their own
                 answer: Loaded | Done = Loaded(time.perf_counter() - started)
             else:
@@ -54,6 +55,13 @@ def serve(connection: socket.socket, slots: list[Slot]) -> None:
             connection.sendall(frame(answer))
     if engine is not None:
         engine.close()
+
+
+def _load(message: Load) -> Engine:
+    if message.sealed is None:
+        return load_engine(message.spec, Path(message.root), message.options)
+    with unsealed(message.sealed) as root:
+        return load_engine(message.spec, root, message.options)
 
 
 def _run(engine: Engine, slot: Slot, message: Run) -> Done:

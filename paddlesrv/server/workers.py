@@ -18,6 +18,7 @@ from paddlesrv import own_python
 from paddlesrv.engines.base import EngineOptions
 from paddlesrv.errors import EngineError, Unavailable, of_code
 from paddlesrv.models.spec import ModelSpec
+from paddlesrv.sealing.opening import Unsealing
 from paddlesrv.server import messages
 from paddlesrv.server.arena import Slot, TensorView
 from paddlesrv.server.messages import Done, Failed, FrameBuffer, Load, Loaded, Run, frame
@@ -166,6 +167,7 @@ class Worker(asyncio.Protocol):
         listener: WorkerListener,
         load_timeout: float,
         cores: tuple[int, ...] = (),
+        sealed: Unsealing | None = None,
     ) -> None:
         self.id = next(_ids)
         self.pid = 0
@@ -175,7 +177,7 @@ class Worker(asyncio.Protocol):
         self.loaded: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         """Done when the first load is: seconds it took, or the error."""
         self._forkserver = forkserver
-        self._load = Load(spec, str(root), options, cores)
+        self._load = Load(spec, str(root), options, cores, sealed)
         self._listener = listener
         self._load_timeout = load_timeout
         self._frames = FrameBuffer()

@@ -85,6 +85,9 @@ def apply(
         except NotFound:
             changed.append(model)
             continue
+        if local.sealed is not None:  # records are of what lies in files
+            changed.append(model)
+            continue
         for part in parts:
             name = part.spec.name
             if name not in own and name not in told.parts:
