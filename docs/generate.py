@@ -201,6 +201,7 @@ def _environment() -> str:
     serve = (
         (f"`{o.env}`", o.help, f"{o.accepted}", _code(o.default), _code(o.flag)) for o in OPTIONS
     )
+    keys = ((f"`{v.name}`", v.help, _code(v.flag)) for v in environment.KEYS)
     heeded = ((f"`{v.name}`", v.help) for v in environment.HEEDED)
     return _page(
         [
@@ -213,6 +214,9 @@ def _environment() -> str:
             "## For servers",
             "Flags go before them, they go before [config files](config.md).",
             _table(("variable", "", "takes", "default", "flag"), serve),
+            "## For encrypted models",
+            "Where no flag or file says where [the key](../encrypted-models.md) is.",
+            _table(("variable", "", "flag"), keys),
             "## Variables of others that are heeded",
             _table(("variable", ""), heeded),
         ]

@@ -28,11 +28,16 @@ class Variable:
     flag: str | None = None
 
 
+KEYS = (
+    Variable(KEY_VARIABLE, "The key of encrypted models itself; wiped once it is read."),
+    Variable(COMMAND_VARIABLE, "A command that prints that key.", "--key-command"),
+)
+"""For encrypted models, besides the key's file. They stand in no config file."""
+
 OWN: tuple[Variable, ...] = (
     *(Variable(setting.env, setting.help, setting.flag) for setting in SETTINGS),
     *(Variable(option.env, option.help, option.flag) for option in OPTIONS),
-    Variable(KEY_VARIABLE, "The key of encrypted models itself; wiped once it is read."),
-    Variable(COMMAND_VARIABLE, "A command that prints that key.", "--key-command"),
+    *KEYS,
 )
 
 HEEDED = (

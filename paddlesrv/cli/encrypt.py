@@ -14,6 +14,7 @@ from paddlesrv.cli.models import PANEL
 from paddlesrv.cli.output import human_size
 from paddlesrv.cli.shell import Shell
 from paddlesrv.errors import UsageError
+from paddlesrv.own_python import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from paddlesrv.sealing.packing import Packed
@@ -78,7 +79,7 @@ def encrypt(
             "there is no key to encrypt with",
             hints=[
                 f"have one made: paddlesrv encrypt {shlex.quote(model)} --key-file {name}.key",
-                f"or name a command that prints it: --key-command; or set {keys.KEY_VARIABLE}",
+                f"or name a command that prints it: --key-command; or set {KEY_VARIABLE}",
             ],
         )
     record = {"model": name, "file": target, "models": [each.spec.name for each in models]}

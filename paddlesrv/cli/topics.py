@@ -66,6 +66,12 @@ def _options() -> str:
     return _definitions((o.env, _with_flag(o.accepted + ".", o.flag)) for o in OPTIONS)
 
 
+def _keys() -> str:
+    from paddlesrv.environment import KEYS
+
+    return _definitions((v.name, _with_flag(v.help, v.flag)) for v in KEYS)
+
+
 def _heeded() -> str:
     from paddlesrv.environment import HEEDED
 
@@ -94,6 +100,7 @@ _LISTS: dict[str, Callable[[], str]] = {
     "exit-codes": _exit_codes,
     "settings": _settings,
     "options": _options,
+    "keys": _keys,
     "heeded": _heeded,
     "in-file": _in_file,
     "server-fields": _server_fields,

@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +25,16 @@ _PR_SET_DUMPABLE = 4
 
 
 class MemoryDirectory:
-    """A directory of files in memory. A context manager; files that are open outlive it."""
+    """A directory of files in memory. A context manager; files that are open outlive it.
+
+    It goes at the latest when the process ends. Of one that is killed, links to nothing are left.
+    """
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="paddlesrv-sealed-"))
         self._descriptors: list[int] = []
+        self.close = weakref.finalize(self, _drop, self.path, self._descriptors)
+        """Let go of the files and their names."""
 
     def add(self, name: str, content: Iterable[bytes | memoryview]) -> None:
         """Put a file there; `name` may have directories in it, and none above.
@@ -53,13 +59,6 @@ class MemoryDirectory:
             ) from None
         place.symlink_to(f"{_DESCRIPTORS}{descriptor}")
 
-    def close(self) -> None:
-        """Let go of the files and their names."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-        self._descriptors.clear()
-
     def __enter__(self) -> MemoryDirectory:
         return self
 
@@ -70,6 +69,12 @@ class MemoryDirectory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _drop(path: Path, descriptors: list[int]) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def is_in_memory(path: Path) -> bool:

@@ -67,7 +67,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     after SIGTERM) and `load_timeout_s` (how long a model may take to load) in seconds. Port 0
     takes any free port. `tls_cert` and `tls_key` are files in PEM form; with them, every port
     speaks TLS alone. `key_file` holds the key of encrypted models. `rate_limit` is in requests a
-    second. `allow_host` and `cors_origin` are one or several, with commas between. What must go together is checked by `access.exposure`.
+    second. `allow_host` and `cors_origin` are one or several, with commas between. What must go
+    together is checked by `access.exposure`.
     """
 
     models: Annotated[tuple[ModelConfig, ...], msgspec.Meta(min_length=1)]

@@ -37,6 +37,11 @@ CASES: dict[str, dict[int, list[str]]] = {
         0: ["serve {here} --dry-run --port 0", "serve {absent} --dry-run --port 0"],
         4: ["serve {absent} --port 0", "serve {absent} --port 0 -d"],
     },
+    "encrypt": {
+        0: ["encrypt {here} --key-file {out}.key -o {out}.sealed"],
+        2: ["encrypt {here}"],
+        3: ["encrypt {absent} --key-file k"],
+    },
     "ps": {0: ["ps", "ps -a --json"]},
     "logs": {3: ["logs nonesuch"]},
     "stop": {0: ["stop --all"], 3: ["stop nonesuch"]},

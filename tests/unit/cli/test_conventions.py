@@ -31,7 +31,7 @@ ONLY_LOOKS = {
 CHANGES = {
     "get", "serve", "stop", "tune", "config gen", "doctor", "completion",
     "verify", "rm", "import", "mirror", "cache prune", "catalog update",
-    "key new", "key rm",
+    "key new", "key rm", "encrypt",
 }  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def test_every_option_can_be_given_by_variable_and_by_the_users_file(option, her
     values = {
         "host": "'::1'", "engine": "onnxruntime", "device": "'gpu:1'", "precision": "fp16",
         "tls_cert": "server.pem", "tls_key": "server.key", "admin": "true",
-        "tls_client_ca": "ca.pem", "api_key_file": "keys", "allow_host": "a.example",
+        "tls_client_ca": "ca.pem", "api_key_file": "keys", "key_file": "model.key",
+        "allow_host": "a.example",
         "cors_origin": "'https://a.example'",
         "tensorrt": "true", "pin": "true",
     }  # fmt: skip
