@@ -162,8 +162,11 @@ def run() -> None:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = main(sys.argv[1:])
-    if code == failure.BROKEN_PIPE:
-        # What is still buffered has no reader; the interpreter would complain of it at its end.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What is still buffered has no reader, or no place on the disk, and that was told. The
+        # interpreter would complain of it at its end, and exit with a code of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
