@@ -4,7 +4,8 @@ oneDNN, on by default, is 3 to 5 times as fast as plain kernels, but in paddlepa
 its passes break some networks: `onednn_placement_pass` makes a PIR program with an interpolation
 fail at its first run, and `elementwise_act_onednn_fuse_pass` turns the outputs of networks with a
 hand-made hard-swish into NaN, without an error; `fc_gru_fuse_pass` under oneDNN makes the answer
-to one sequence depend on the others in its batch. A variant is a set of passes left out; more of
+to one sequence depend on the others in its batch; and there are products of matrices that oneDNN
+itself gets wrong (`outer_product`). A variant is a set of passes left out; more of
 them, or a record of which one is fastest for a model, only need another row or another caller.
 """
 
@@ -17,6 +18,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import numpy as np
 
+from paddlesrv.engines.outer_product import has_outer_product
 from paddlesrv.errors import EngineError
 from paddlesrv.models.spec import Format
 from paddlesrv.models.tensor import Tensor
@@ -63,8 +65,10 @@ def candidates(kind: Format, program: bytes) -> tuple[Variant, ...]:
 
     Args:
         kind: The program's format.
-        program: Its bytes; the names of its operators are looked for in them.
+        program: Its bytes; its operators are looked for in them.
     """
+    if has_outer_product(kind, program):
+        return (PLAIN,)
     if kind != "paddle-pir":
         return (ONEDNN, NO_ACT_FUSE, PLAIN)
     if _INTERPOLATION in program:
@@ -79,17 +83,18 @@ def choose(
 ) -> tuple[Variant, Loaded]:
     """Load the first variant whose answers to a check input can be trusted.
 
-    The first one is trusted if all its outputs are finite numbers. If they are not, the last one,
-    the slowest and plainest, says whether that is the input's fault; if it is not, the first of
-    the others that agrees with it is taken, or else itself.
+    One that is alone is not asked. The first one is trusted if all its outputs are finite numbers.
+    If they are not, the last one, the slowest and plainest, says whether that is the input's
+    fault; if it is not, the first of the others that agrees with it is taken, or else itself.
 
     Raises:
         EngineError: a variant does not load.
     """
-    first, *others, plain = variants
+    first, *others = variants
     loaded = load(first)
-    if _answers(loaded, inputs) is not None:
+    if not others or _answers(loaded, inputs) is not None:
         return first, loaded
+    plain = others.pop()
     referee = load(plain)
     truth = _answers(referee, inputs)
     if truth is None:

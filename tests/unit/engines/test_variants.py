@@ -67,6 +67,11 @@ def test_a_pir_program_that_interpolates_never_meets_the_pass_that_breaks_it():
     assert variants.candidates("paddle-pir", b"{}")[0] is ONEDNN
 
 
+def test_a_variant_that_is_alone_is_loaded_and_not_asked():
+    network = Network(None)
+    assert choose(lambda variant: network, (PLAIN,), {}) == (PLAIN, network)
+
+
 def test_differences_are_relative_to_the_largest_number():
     def answers(*values):
         return {"y": Tensor(np.array(values, dtype=np.float32))}
